@@ -1,0 +1,24 @@
+import type { Artifacts } from "./artifacts/artifact.ts";
+import type { Detect } from "./agents/detect.ts";
+import type { Db } from "./db/plan.ts";
+import type { Bus } from "./events/bus.ts";
+import type { Processes } from "./processes/process.ts";
+import type { Workspaces } from "./workspaces/workspace.ts";
+
+/** A clock that tests can move. Leases are judged by the database's clock, never by this one. */
+export interface Clock {
+  now(): number;
+}
+
+/** What entries of the registry may use beside the store: main.ts makes them once. */
+export interface Services {
+  db: Db;
+  clock: Clock;
+  bus: Bus;
+  artifacts: Artifacts;
+  workspaces: Workspaces;
+  processes: Processes;
+  detect: Detect;
+  version: string;
+  home: string;
+}

@@ -1,0 +1,159 @@
+import { z } from "zod";
+
+/** The same words for agent, task, run and step (and "skipped" for steps), in the store, in the API and on every screen. */
+export const states = ["queued", "starting", "running", "needs you", "paused", "done", "failed", "cancelled"] as const;
+export const State = z.enum(states);
+export type State = z.infer<typeof State>;
+
+/** Why something is in its state. A closed list, so that a program can act on it; details stand in `message` fields. */
+export const Reason = z.enum([
+  "new", // just created
+  "needs", // waits for the tasks or steps that it needs
+  "no agent", // no agent fits
+  "no capacity", // an agent fits, all are busy
+  "retry", // waits for its next attempt
+  "interrupted", // the server or runner went away; goes on in the same session
+  "idle", // an agent without work
+  "approval", // a person must allow something
+  "question", // a person must answer something
+  "quota", // the provider's limit; goes on at its reset
+  "signed out", // the agent program wants a sign-in
+  "not found", // the agent program is not installed
+  "unsupported version", // the agent program is too old or too new
+  "condition", // a step's `if` was false
+  "need failed", // something that it needs failed
+  "agent failed", // the agent said so, or its process died
+  "check failed", // the check did not pass after its retries
+  "output invalid", // the output did not fit the schema after its retries
+  "command failed", // a `run` step's command ended with another code than 0
+  "merge conflict", // the change does not fit the branch
+  "time limit", // `minutes` ran out
+  "crash loop", // the attempt died with its runner too often
+  "person", // a person stopped, denied or retried it
+  "error", // a fault of Tutti or of the machine, kept in `message`
+]);
+export type Reason = z.infer<typeof Reason>;
+
+export const isTerminal = (state: State | "skipped"): boolean =>
+  state === "done" || state === "failed" || state === "cancelled" || state === "skipped";
+
+/** Which agent may do the work: by name, or any that has the role and all the skills. */
+export const AgentSelector = z.object({
+  name: z.string().min(1).max(100).optional(),
+  role: z.string().min(1).max(100).optional(),
+  skills: z.array(z.string().min(1).max(100)).max(20).optional(),
+});
+export type AgentSelector = z.infer<typeof AgentSelector>;
+
+/** A command that shows whether the work is right: it runs in the sandbox on the session's own files. */
+export const Check = z.object({
+  /** A command line for `sh -c` inside the sandbox. It comes from a person's flow or project file, never from a template. */
+  run: z.string().min(1).max(10_000),
+  /** How often the agent gets the check's output back and may try again. */
+  retry: z.int().min(0).max(10).default(0),
+});
+export type Check = z.infer<typeof Check>;
+
+const common = {
+  env: z.record(z.string(), z.string()).default({}),
+  /** Wall time for one attempt; the process tree is ended when it is over. */
+  minutes: z.number().positive().max(10_080).optional(),
+  /** The commit to work from; null: the head of the project's base branch when the work starts. */
+  base: z.string().nullable().default(null),
+};
+
+/** What is to be done. The kind decides which part of the runner does it. */
+export const TaskSpec = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("agent"),
+    prompt: z.string().min(1),
+    agent: AgentSelector.default({}),
+    /** JSON Schema that the answer must fit. */
+    output: z.record(z.string(), z.unknown()).optional(),
+    check: Check.optional(),
+    includeDirty: z.boolean().default(false),
+    ...common,
+  }),
+  z.object({
+    kind: z.literal("run"),
+    /** A command line written by a person (no template inside), or an argv whose items templates may fill. */
+    run: z.union([z.string().min(1), z.array(z.string()).min(1)]),
+    output: z.record(z.string(), z.unknown()).optional(),
+    ...common,
+  }),
+  z.object({
+    kind: z.literal("merge"),
+    /** What to merge, in order. `step` goes into the commit's `Tutti-Step` trailer. */
+    sources: z.array(z.object({ step: z.string(), title: z.string(), commit: z.string(), agent: z.string() })),
+    /** The branch that receives it; null: the project's base branch. */
+    into: z.string().nullable().default(null),
+    check: Check.optional(),
+    ...common,
+  }),
+]);
+export type TaskSpec = z.infer<typeof TaskSpec>;
+
+/** What a task gave. `output` is whole: text, or the validated value when the task had an output schema. */
+export const TaskResult = z.object({
+  output: z.unknown(),
+  /** The commit with everything that was changed, in the project's mirror; null when nothing was. */
+  commit: z.string().nullable(),
+  /** The commit the work started from. */
+  base: z.string().nullable(),
+  /** Changed paths. */
+  files: z.array(z.string()),
+  /** Where a person finds the result: a branch of their repository. */
+  branch: z.string().nullable(),
+  /** What to tell a person, e.g. the one command that finishes a delivery that had to wait. */
+  note: z.string().nullable(),
+});
+export type TaskResult = z.infer<typeof TaskResult>;
+
+export const Task = z.object({
+  id: z.string(),
+  project: z.string(),
+  kind: z.enum(["agent", "run", "merge"]),
+  title: z.string(),
+  state: State,
+  reason: Reason.nullable(),
+  message: z.string().nullable(),
+  verified: z.boolean().nullable(),
+  /** Which try this is; the number is a fence. 0 before the first. */
+  attempt: z.int(),
+  priority: z.int(),
+  run: z.string().nullable(),
+  step: z.string().nullable(),
+  agent: z.string().nullable(),
+  session: z.string().nullable(),
+  needs: z.array(z.string()),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+  finishedAt: z.number().nullable(),
+});
+export type Task = z.infer<typeof Task>;
+
+export const TaskDetails = Task.extend({
+  spec: TaskSpec,
+  result: TaskResult.nullable(),
+  /** Why this agent was chosen. */
+  why: z.string().nullable(),
+  attempts: z.array(
+    z.object({
+      attempt: z.int(),
+      state: State,
+      reason: Reason.nullable(),
+      message: z.string().nullable(),
+      agent: z.string().nullable(),
+      session: z.string().nullable(),
+      startedAt: z.number(),
+      finishedAt: z.number().nullable(),
+    }),
+  ),
+});
+export type TaskDetails = z.infer<typeof TaskDetails>;
+
+/** One line for lists: the first line of a prompt, at most 80 characters. */
+export function titleOf(prompt: string): string {
+  const line = prompt.trim().split("\n", 1)[0] ?? "";
+  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
+}
