@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { canonical } from "./canonical.ts";
 import { AppError, forbidden, invalidInput, notFound } from "./errors.ts";
 import { statement, sql, type Db, type Plan, type Reader } from "./db/plan.ts";
 import { transact, type Decision } from "./db/transact.ts";
@@ -104,19 +105,19 @@ export interface Blob<Input extends z.ZodType = z.ZodType> extends Common<Input>
 export type Entry = Command | Query | Stream | Blob;
 
 // The casts only forget the schema types, so that entries of different shapes fit into one list; parse() restores them.
-export const command = <I extends z.ZodType, O extends z.ZodType>(entry: Omit<Command<I, O>, "kind">): Command<I, O> => ({
-  kind: "command",
-  ...entry,
-});
-export const query = <I extends z.ZodType, O extends z.ZodType>(entry: Omit<Query<I, O>, "kind">): Query<I, O> => ({
-  kind: "query",
-  ...entry,
-});
-export const stream = <I extends z.ZodType, T extends z.ZodType>(entry: Omit<Stream<I, T>, "kind">): Stream<I, T> => ({
-  kind: "stream",
-  ...entry,
-});
-export const blob = <I extends z.ZodType>(entry: Omit<Blob<I>, "kind">): Blob<I> => ({ kind: "blob", ...entry });
+// The name keeps its literal type: the typed client finds an entry's input and output by it.
+export const command = <const N extends string, I extends z.ZodType, O extends z.ZodType>(
+  entry: Omit<Command<I, O>, "kind" | "name"> & { name: N },
+): Command<I, O> & { name: N } => ({ kind: "command", ...entry });
+export const query = <const N extends string, I extends z.ZodType, O extends z.ZodType>(
+  entry: Omit<Query<I, O>, "kind" | "name"> & { name: N },
+): Query<I, O> & { name: N } => ({ kind: "query", ...entry });
+export const stream = <const N extends string, I extends z.ZodType, T extends z.ZodType>(
+  entry: Omit<Stream<I, T>, "kind" | "name"> & { name: N },
+): Stream<I, T> & { name: N } => ({ kind: "stream", ...entry });
+export const blob = <const N extends string, I extends z.ZodType>(
+  entry: Omit<Blob<I>, "kind" | "name"> & { name: N },
+): Blob<I> & { name: N } => ({ kind: "blob", ...entry });
 
 export const Page = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(50),
@@ -130,16 +131,6 @@ export function page<Item>(rows: Item[], limit: number, cursorOf: (item: Item) =
   const items = rows.slice(0, limit);
   const last = items.at(-1);
   return { items, next: rows.length > limit && last ? cursorOf(last) : null };
-}
-
-/** The same text for the same value, whatever the order of its keys: for hashes. */
-export function canonical(value: unknown): string {
-  if (value === undefined) return "null";
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`).join(",")}}`;
 }
 
 export const hashOf = (value: unknown): string => createHash("sha256").update(canonical(value)).digest("hex");

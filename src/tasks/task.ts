@@ -154,6 +154,6 @@ export type TaskDetails = z.infer<typeof TaskDetails>;
 
 /** One line for lists: the first line of a prompt, at most 80 characters. */
 export function titleOf(prompt: string): string {
-  const line = prompt.trim().split("\n", 1)[0] ?? "";
+  const line = (prompt.trim().split("\n", 1)[0] ?? "").trimEnd();
   return line.length > 80 ? `${line.slice(0, 79)}…` : line;
 }

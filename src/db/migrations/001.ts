@@ -28,7 +28,8 @@ export const statements: readonly string[] = [
   `create index tasks_run on tasks (run) where run is not null`,
   `create table task_details (
     task text primary key, title text not null, message text, verified integer, spec text not null, needs text not null,
-    result text, why text, crashes integer not null default 0, cancel_requested integer not null default 0, finished_at bigint)`,
+    result text, why text, crashes integer not null default 0, cancel_requested integer not null default 0, follow_up text,
+    finished_at bigint)`,
   `create table task_needs (task text not null, need text not null, primary key (task, need))`,
   `create index task_needs_need on task_needs (need)`,
   `create table attempts (
@@ -49,7 +50,8 @@ export const statements: readonly string[] = [
 
   `create table runs (
     id text primary key, project text not null, flow text not null, state text not null, reason text, message text,
-    graph text not null, inputs text not null, base text, deadline bigint,
+    graph text not null, inputs text not null, agents text not null, base text, revision bigint not null default 0,
+    cancel_requested integer not null default 0, deadline bigint,
     created_at bigint not null, updated_at bigint not null, finished_at bigint)`,
   // An item of a group has its group as parent. Counters stand in the group's own row.
   `create table steps (

@@ -1,0 +1,39 @@
+import { join } from "node:path";
+import type { Db, Plan } from "../db/plan.ts";
+import { AppError } from "../errors.ts";
+import { readIfThere, writeSecretFile } from "../secret-file.ts";
+import { actorOf } from "./authenticate.ts";
+import { newToken } from "./secret.ts";
+import { insertToken, revokeTokensOfSession } from "./store.ts";
+
+/** A token for one session's agent, with the plan that makes it good. No event: it is part of the task's start, which has its own. */
+export function agentTokenPlan({ session, name, now }: { session: string; name: string; now: number }): { token: string; plan: Plan } {
+  const { id, text, hash } = newToken();
+  const token = { id, kind: "agent" as const, name, session, createdAt: now, revokedAt: null };
+  return { token: text, plan: { statements: [insertToken(token, hash)], events: [] } };
+}
+
+/** Ends all tokens of a session: in effect within 5 s, on open streams too. */
+export const revokeSessionTokens = (session: string, now: number): Plan => ({
+  statements: [revokeTokensOfSession(session, now)],
+  events: [],
+});
+
+/**
+ * The token by which this home's own command line comes in: kept in `$home/token` (mode 0600), so that it stays the same from
+ * start to start. Made anew when there is none or when the store no longer takes it.
+ */
+export async function ensurePersonToken(db: Db, { home, now }: { home: string; now: number }): Promise<string> {
+  const path = join(home, "token");
+  const kept = (await readIfThere(path))?.trim();
+  const actor = kept ? await actorOf(db.read, kept) : null;
+  if (kept && actor?.kind === "person") return kept;
+  const { id, text, hash } = newToken();
+  const committed = await db.commit({
+    statements: [insertToken({ id, kind: "person", name: "local", session: null, createdAt: now, revokedAt: null }, hash)],
+    events: [{ stream: "instance", type: "token.created", data: { id, name: "local" } }],
+  });
+  if (committed.kind === "conflict") throw new AppError("busy", "the first token could not be written");
+  await writeSecretFile(path, `${text}\n`);
+  return text;
+}

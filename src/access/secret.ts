@@ -1,0 +1,17 @@
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+
+/** A fresh token: its public id, its text (shown once) and the hash that the store keeps. The secret has 256 random bits. */
+export function newToken(): { id: string; text: string; hash: string } {
+  const id = randomBytes(8).toString("hex");
+  const text = `tutti_${id}_${randomBytes(32).toString("base64url")}`;
+  return { id, text, hash: hashToken(text) };
+}
+
+// A plain hash is enough for 256 random bits: there is nothing to guess.
+export const hashToken = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+/** Compares two hex hashes in a time that does not depend on where they differ. */
+export function sameHash(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one, "hex"), Buffer.from(other, "hex")];
+  return a.length > 0 && a.length === b.length && timingSafeEqual(a, b);
+}

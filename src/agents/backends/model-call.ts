@@ -1,0 +1,164 @@
+import type { LanguageModel, LanguageModelUsage, ModelMessage, ToolSet } from "ai";
+import type { AgentEvent, Outcome } from "../backend.ts";
+import { judgeFailure, type Failure } from "./model-failure.ts";
+import { toolDeclarations } from "./tools/tool.ts";
+
+export interface ToolCall {
+  id: string;
+  name: string;
+  input: Record<string, unknown>;
+  /** Why it cannot be run: unknown tool, input that does not fit. */
+  problem: string | null;
+}
+
+/** A whole answer of the model. */
+export interface Reply {
+  kind: "reply";
+  text: string;
+  calls: ToolCall[];
+  message: ModelMessage;
+  usage: LanguageModelUsage | null;
+}
+
+export interface Question {
+  model: LanguageModel;
+  secrets: string[];
+  instructions: string;
+  messages: ModelMessage[];
+  limits: { silenceMs: number; tries: number; pauseMs: number; longestPauseMs: number };
+  signal: AbortSignal;
+}
+
+type Answer = Reply | { kind: "end"; outcome: Outcome; usage: null };
+
+/**
+ * One call of the model, made again while it fails with what mends itself. The SDK retries nothing: this is the one policy.
+ * Yields text as it comes; rejects only when the signal aborts.
+ */
+export async function* askModel(question: Question): AsyncGenerator<AgentEvent, Answer> {
+  const { limits, signal } = question;
+  for (let attempt = 1; ; attempt += 1) {
+    const tried = yield* tryOnce(question);
+    if (tried.kind === "reply") return tried;
+    const next = judgeFailure(tried, { ...limits, attempt, now: Date.now() });
+    if (next.kind === "end") return { ...next, usage: null };
+    if (tried.spoke) yield { kind: "thought", text: `The answer broke off (${tried.message}); the model is asked again.` };
+    await pause(next.pauseMs, signal);
+  }
+}
+
+/** Hides what must not be seen, whoever wrote it into a message. */
+const withoutSecrets = (text: string, secrets: string[]): string => secrets.reduce((left, secret) => left.replaceAll(secret, "[secret]"), text).slice(0, 2000);
+
+async function* tryOnce(question: Question): AsyncGenerator<AgentEvent, Reply | Failure> {
+  const { signal, limits } = question;
+  signal.throwIfAborted();
+  const { streamText } = await import("ai");
+  const cut = new AbortController();
+  const result = streamText({
+    model: question.model,
+    instructions: question.instructions,
+    messages: question.messages,
+    tools: offeredTools,
+    maxRetries: 0,
+    abortSignal: AbortSignal.any([signal, cut.signal]),
+    // The default prints the error, with the request in it, on the server's terminal.
+    onError: () => undefined,
+  });
+  const parts = result.stream[Symbol.asyncIterator]();
+  const reply: Pick<Reply, "text" | "calls" | "usage"> & { finish: string } = { text: "", calls: [], usage: null, finish: "" };
+  let spoke = false;
+  const failed = (error: unknown): Failure => {
+    const failure = describeError(error);
+    return { ...failure, message: withoutSecrets(failure.message, question.secrets), spoke };
+  };
+  try {
+    for (;;) {
+      const next = await nextPart(parts, limits.silenceMs, signal);
+      if (next === "silence") return { kind: "failure", cause: "silence", message: `the model said nothing for ${limits.silenceMs} ms`, status: null, retryAfterMs: null, spoke };
+      if (next.done) break;
+      const part = next.value;
+      if (part.type === "error") return failed(part.error);
+      if (part.type === "text-delta" || part.type === "reasoning-delta") {
+        if (part.text === "") continue;
+        spoke = true;
+        if (part.type === "text-delta") reply.text += part.text;
+        yield { kind: part.type === "text-delta" ? "text" : "thought", text: part.text };
+      }
+      if (part.type === "tool-call") reply.calls.push(callOf(part));
+      if (part.type === "finish-step") {
+        reply.usage = part.usage;
+        reply.finish = part.finishReason;
+      }
+    }
+    if (reply.finish === "length") return failed(new Error("the answer was cut: it reached the provider's longest length"));
+    if (reply.finish === "content-filter") return failed(new Error("the provider's content filter stopped the answer"));
+    const { messages } = await result.response;
+    const message = messages.find(({ role }) => role === "assistant") ?? { role: "assistant", content: reply.text };
+    return { kind: "reply", text: reply.text, calls: reply.calls, usage: reply.usage, message };
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return failed(error);
+  } finally {
+    // Whoever stopped listening also stops paying.
+    cut.abort();
+  }
+}
+
+const offeredTools: ToolSet = Object.fromEntries(
+  Object.entries(toolDeclarations).map(([name, { description, inputSchema }]) => [name, { description, inputSchema }]),
+);
+
+interface CallPart {
+  toolCallId: string;
+  toolName: string;
+  input: unknown;
+  invalid?: boolean;
+  error?: unknown;
+}
+
+function callOf({ toolCallId, toolName, input, invalid, error }: CallPart): ToolCall {
+  const problem = invalid ? (error instanceof Error ? error.message : String(error)).slice(0, 2000) : null;
+  const fields = typeof input === "object" && input !== null && !Array.isArray(input) ? (input as Record<string, unknown>) : {};
+  return { id: toolCallId, name: toolName, input: fields, problem };
+}
+
+/** The next part, or "silence" when none came in time; rejects at once when the signal aborts, whether or not the stream minds it. */
+async function nextPart<Part>(parts: AsyncIterator<Part>, silenceMs: number, signal: AbortSignal): Promise<IteratorResult<Part> | "silence"> {
+  const { promise, resolve, reject } = Promise.withResolvers<"silence">();
+  const timer = setTimeout(resolve, silenceMs, "silence");
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  const next = parts.next();
+  // When the race is lost nobody looks at it any more.
+  next.catch(() => undefined);
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([next, promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    signal.throwIfAborted();
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+interface ProviderError {
+  message?: unknown;
+  statusCode?: unknown;
+  isRetryable?: unknown;
+  responseHeaders?: Record<string, string>;
+  cause?: unknown;
+}

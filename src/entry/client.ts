@@ -1,0 +1,229 @@
+import { z } from "zod";
+import { AppError, errorFromBody, type ErrorBody } from "../errors.ts";
+import type { Blob, Command, Entry, Query, Stream } from "../registry.ts";
+import { readServerSentEvents, type ServerSentEvent } from "./http/sse-reader.ts";
+
+/**
+ * The typed client: names, inputs and answers come from the registry's own entries, so nothing is written twice.
+ * `makeClient({ url, token, entries })` with `entries` the list of `commands.ts`.
+ */
+type Of<Entries extends readonly Entry[], Kind extends Entry["kind"]> = Extract<Entries[number], { kind: Kind }>;
+type Named<Entries extends readonly Entry[], Kind extends Entry["kind"], Name> = Extract<Of<Entries, Kind>, { name: Name }>;
+type InputOf<E> = E extends { input: infer I extends z.ZodType } ? z.input<I> : never;
+type OutputOf<E> = E extends { output: infer O extends z.ZodType } ? z.output<O> : never;
+type ItemOf<E> = E extends { item: infer I extends z.ZodType } ? z.output<I> : never;
+
+export interface Followed<Item> {
+  /** Give it as `after` to go on behind this item; null for hints that are not numbered. */
+  id: string | null;
+  event: string;
+  data: Item;
+}
+
+interface FollowOptions {
+  after?: string | null;
+  signal?: AbortSignal;
+  /** The position was older than what the server keeps: ask for the state again. */
+  onReset?: () => void;
+  /** How long to try again after the connection was lost, ms (default 60,000). The first connection is tried once. */
+  patienceMs?: number;
+}
+
+export interface BlobAnswer {
+  type: string;
+  size: number;
+  body: AsyncIterable<Uint8Array>;
+}
+
+export interface Client<Entries extends readonly Entry[]> {
+  /** With a `key` (at most 200 characters) a repeated call gets the first answer and writes nothing. */
+  command<Name extends Of<Entries, "command">["name"]>(
+    name: Name,
+    input: InputOf<Named<Entries, "command", Name>>,
+    options?: { key?: string; signal?: AbortSignal },
+  ): Promise<OutputOf<Named<Entries, "command", Name>>>;
+  query<Name extends Of<Entries, "query">["name"]>(
+    name: Name,
+    input: InputOf<Named<Entries, "query", Name>>,
+    options?: { signal?: AbortSignal },
+  ): Promise<OutputOf<Named<Entries, "query", Name>>>;
+  /** Goes on by itself after a lost connection; ends when the server says that there will be no more, or the signal aborts. */
+  follow<Name extends Of<Entries, "stream">["name"]>(
+    name: Name,
+    input: InputOf<Named<Entries, "stream", Name>>,
+    options?: FollowOptions,
+  ): AsyncGenerator<Followed<ItemOf<Named<Entries, "stream", Name>>>, void>;
+  blob<Name extends Of<Entries, "blob">["name"]>(
+    name: Name,
+    input: InputOf<Named<Entries, "blob", Name>>,
+    options?: { signal?: AbortSignal; range?: { start: number; end: number } },
+  ): Promise<BlobAnswer>;
+}
+
+/** The same without types, for what is derived from the registry at run time (verbs of the command line). */
+export interface OpenClient {
+  command(name: string, input: unknown, options?: { key?: string; signal?: AbortSignal }): Promise<unknown>;
+  query(name: string, input: unknown, options?: { signal?: AbortSignal }): Promise<unknown>;
+  follow(name: string, input: unknown, options?: FollowOptions): AsyncGenerator<Followed<unknown>, void>;
+  blob(name: string, input: unknown, options?: { signal?: AbortSignal; range?: { start: number; end: number } }): Promise<BlobAnswer>;
+}
+
+export interface ClientOptions<Entries extends readonly Entry[]> {
+  url: string;
+  token: string;
+  entries: Entries;
+  fetch?: typeof fetch;
+}
+
+const firstPauseMs = 250;
+const longestPauseMs = 5_000;
+
+/** All calls throw AppError: the server's own error object, or `unreachable` when nobody listens at the address. */
+export function makeClient<const Entries extends readonly Entry[]>(options: ClientOptions<Entries>): Client<Entries> {
+  // The implementation knows entries by name only at run time; the interface restores what each name means.
+  return makeOpenClient(options) as Client<Entries>;
+}
+
+/** As makeClient, for names that are known at run time only. */
+export function makeOpenClient(options: ClientOptions<readonly Entry[]>): OpenClient {
+  const byName = new Map<string, Entry>(options.entries.map((entry) => [entry.name, entry]));
+
+  function entryOf<Kind extends Entry["kind"]>(kind: Kind, name: string): Extract<Entry, { kind: Kind }> {
+    const entry = byName.get(name);
+    if (entry?.kind !== kind) throw new AppError("not_found", `there is no ${kind} called ${name}`);
+    return entry as Extract<Entry, { kind: Kind }>;
+  }
+
+  async function send(path: string, init: RequestInit & { headers?: Record<string, string> }): Promise<Response> {
+    const headers = { authorization: `Bearer ${options.token}`, ...init.headers };
+    const response = await reach(() => (options.fetch ?? fetch)(new URL(path, options.url), { ...init, headers }), options.url, init.signal);
+    if (!response.ok) throw await errorOf(response, options.url);
+    return response;
+  }
+
+  return {
+    async command(name, input, { key, signal } = {}) {
+      const entry: Command = entryOf("command", name);
+      const headers: Record<string, string> = { "content-type": "application/json" };
+      if (key !== undefined) headers["idempotency-key"] = key;
+      const response = await send(`/api/commands/${entry.name}`, { method: "POST", headers, body: JSON.stringify(input ?? {}), signal });
+      return await reach((): Promise<unknown> => response.json(), options.url, signal);
+    },
+
+    async query(name, input, { signal } = {}) {
+      const entry: Query = entryOf("query", name);
+      const response = await send(addressOf(entry, input), { signal });
+      return await reach((): Promise<unknown> => response.json(), options.url, signal);
+    },
+
+    async *follow(name, input, follow = {}) {
+      const address = addressOf(entryOf("stream", name), input);
+      yield* followFrom((headers, signal) => send(address, { headers, signal }), follow);
+    },
+
+    async blob(name, input, { signal, range } = {}) {
+      const entry: Blob = entryOf("blob", name);
+      const headers: Record<string, string> = range ? { range: `bytes=${range.start}-${range.end}` } : {};
+      const response = await send(addressOf(entry, input), { headers, signal });
+      return {
+        type: response.headers.get("content-type") ?? "application/octet-stream",
+        size: Number(response.headers.get("content-length") ?? 0),
+        body: response.body ?? emptyBody(),
+      };
+    },
+  };
+}
+
+async function* emptyBody(): AsyncGenerator<Uint8Array> {}
+
+/** A stream ends with `end` (no more) or `error`; anything else is a lost connection, and we go on behind the last id. */
+async function* followFrom(
+  connect: (headers: Record<string, string>, signal: AbortSignal | undefined) => Promise<Response>,
+  { after = null, signal, onReset, patienceMs = 60_000 }: FollowOptions,
+): AsyncGenerator<Followed<never>, void> {
+  let position = after;
+  let connectedOnce = false;
+  let lostAt: number | null = null;
+  let pauseMs = firstPauseMs;
+  while (!signal?.aborted) {
+    try {
+      const response = await connect(position === null ? {} : { "last-event-id": position }, signal);
+      connectedOnce = true;
+      for await (const item of readServerSentEvents(response.body ?? emptyBody())) {
+        lostAt = null;
+        pauseMs = firstPauseMs;
+        if (item.id !== null) position = item.id;
+        if (item.event === "end") return;
+        if (item.event === "error") throw errorFromBody(JSON.parse(item.data) as Partial<ErrorBody>);
+        if (item.event === "reset") onReset?.();
+        else if (item.event !== "ready") yield followed(item);
+      }
+    } catch (error) {
+      if (signal?.aborted) return;
+      // Only a lost connection is worth another try; what the server refuses it will refuse again.
+      if (error instanceof AppError && (!error.retryable || !connectedOnce)) throw error;
+      lostAt ??= Date.now();
+      if (Date.now() - lostAt > patienceMs) throw error instanceof AppError ? error : unreachable(null, error);
+    }
+    await pause(pauseMs * (0.5 + Math.random() / 2), signal);
+    pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+  }
+}
+
+// The data was parsed by the server's schema; parsing it again would only cost.
+const followed = ({ id, event, data }: ServerSentEvent): Followed<never> => ({ id, event, data: JSON.parse(data) as never });
+
+/** The entry's path with the input's fields in it; the fields that the path does not name go into the query string. */
+export function addressOf(entry: Query | Stream | Blob, input: unknown): string {
+  const fields = new Map(Object.entries((input ?? {}) as Record<string, unknown>));
+  const path = entry.path.replaceAll(/:([A-Za-z]+)/g, (_, field: string) => {
+    const value = fields.get(field);
+    fields.delete(field);
+    if (value === undefined || value === "") throw new AppError("invalid_input", `${entry.name}: ${field} is missing`);
+    return encodeURIComponent(String(value));
+  });
+  const search = new URLSearchParams();
+  for (const [field, value] of fields) {
+    for (const item of Array.isArray(value) ? value : [value]) if (item !== undefined && item !== null) search.append(field, String(item));
+  }
+  return search.size > 0 ? `${path}?${search}` : path;
+}
+
+async function reach<T>(act: () => Promise<T>, url: string, signal: AbortSignal | null | undefined): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    throw unreachable(url, error);
+  }
+}
+
+function unreachable(url: string | null, cause: unknown): AppError {
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  return new AppError("unreachable", url ? `no Tutti server answers at ${url}` : "the connection to the Tutti server was lost", {
+    why: inner instanceof Error ? inner.message || inner.name : String(inner),
+    fix: ["tutti up"],
+    cause,
+  });
+}
+
+async function errorOf(response: Response, url: string): Promise<AppError> {
+  const text = await response.text().catch(() => "");
+  if (response.headers.get("content-type")?.startsWith("application/problem+json")) {
+    return errorFromBody(JSON.parse(text) as Partial<ErrorBody>);
+  }
+  return new AppError("unreachable", `what answers at ${url} is not a Tutti server`, { why: `it answered ${response.status}`, fix: ["tutti up"] });
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, ms);
+    signal?.addEventListener("abort", finish, { once: true });
+    if (signal?.aborted) finish();
+  });
+}

@@ -1,0 +1,170 @@
+import { createHash } from "node:crypto";
+import { permissionOptions } from "../approvals/answer.ts";
+import type { Artifacts } from "../artifacts/artifact.ts";
+import { canonical } from "../canonical.ts";
+import { onlyPostgres, sql, statement, type Db, type Plan, type Statement } from "../db/plan.ts";
+import { transact } from "../db/transact.ts";
+import type { Bus } from "../events/bus.ts";
+import { planTaskEnd } from "../flows/progress.ts";
+import type { FromRunner } from "../runners/message.ts";
+import { attemptFence, findTask, runnerLeaseFence, type TaskRow } from "../tasks/store.ts";
+
+/**
+ * What a runner tells becomes rows, each under the fence of its attempt: runner, epoch and attempt number must still be the
+ * task's, and the runner's lease valid on the database's clock. The answer false makes the runner stop the attempt.
+ */
+export interface ReceiveOptions {
+  db: Db;
+  bus: Bus;
+  artifacts: Artifacts;
+  now(): number;
+  /** A permission question was opened: its answer has to find its way back. */
+  onPermission(approval: string, message: Extract<FromRunner, { kind: "permission" }>): void;
+}
+
+export async function receive(options: ReceiveOptions, message: FromRunner): Promise<boolean> {
+  if (message.kind === "delta") {
+    options.bus.delta({ session: message.session, turn: message.turn, kind: message.of, text: message.text });
+    return true;
+  }
+  const { db } = options;
+  const approval = message.kind === "permission" ? `A-${await db.nextNumber("approval")}` : "";
+  const { result } = await transact(db, async () => {
+    const row = await findTask(db.read, message.task);
+    if (!row || !isHeld(row, message)) return { plan: null, result: false };
+    return { plan: await planFor(options, row, message, approval), result: true };
+  });
+  if (result && message.kind === "permission") options.onPermission(approval, message);
+  return result;
+}
+
+const isHeld = (row: TaskRow, message: FromRunner): boolean =>
+  row.attempt === message.attempt &&
+  row.runner === message.runner &&
+  row.runner_epoch === message.runnerEpoch &&
+  (row.state === "starting" || row.state === "running" || row.state === "needs you");
+
+type Durable = Exclude<FromRunner, { kind: "delta" }>;
+
+async function planFor(options: ReceiveOptions, row: TaskRow, message: Durable, approval: string): Promise<Plan> {
+  const now = options.now();
+  const { db } = options;
+  const fence = { task: message.task, attempt: message.attempt, runner: message.runner, runnerEpoch: message.runnerEpoch };
+  if (message.kind === "outcome") return await planTaskEnd(db, row, message.outcome, { fence, leaseHeld: true, now });
+  const held = [
+    runnerLeaseFence(fence, sql`${onlyPostgres("for share")}`),
+    statement(sql`select 1 from tasks where ${attemptFence(fence)} ${onlyPostgres("for share")}`),
+  ];
+  const event = (type: string, data: Record<string, unknown>) => ({
+    stream: row.project,
+    type,
+    task: row.id,
+    run: row.run,
+    session: message.session,
+    data,
+  });
+  switch (message.kind) {
+    case "started":
+      return {
+        statements: [
+          runnerLeaseFence(fence, sql`${onlyPostgres("for share")}`),
+          statement(sql`update tasks set state = 'running', reason = null, updated_at = ${now} where ${attemptFence(fence)}`),
+          statement(sql`update attempts set state = 'running' where task = ${row.id} and attempt = ${row.attempt} and finished_at is null`),
+          statement(sql`
+            update sessions set state = 'running', reason = null, base = coalesce(base, ${message.base}),
+                   not_included = ${JSON.stringify(message.notIncluded.slice(0, 1000))}, updated_at = ${now}
+             where id = ${message.session}`),
+          ...stepState(row, "running", null),
+        ],
+        events: [event("task.started", { attempt: row.attempt, step: row.step, agent: row.agent, title: row.title })],
+      };
+    case "vendor-session":
+      return {
+        statements: [
+          ...held,
+          statement(sql`update sessions set vendor_session = ${message.vendorSession}, updated_at = ${now} where id = ${message.session}`),
+        ],
+        events: [],
+      };
+    case "turn-started":
+      return {
+        statements: [
+          ...held,
+          statement(sql`
+            insert into turns (session, turn, attempt, state, prompt, started_at)
+            values (${message.session}, ${message.turn}, ${row.attempt}, 'running', ${message.prompt}, ${now})`),
+          statement(sql`update task_details set follow_up = null where task = ${row.id}`),
+        ],
+        events: [event("turn.started", { turn: message.turn, step: row.step })],
+      };
+    case "transcript":
+      return {
+        statements: [
+          ...held,
+          statement(sql`
+            insert into transcript_segments (session, turn, part, data)
+            values (${message.session}, ${message.turn}, ${message.part}, ${message.entries.map((entry) => JSON.stringify(entry)).join("\n")})`),
+        ],
+        events: [],
+      };
+    case "permission": {
+      const { permission, tool, action, options: choices } = message;
+      const raw = canonical({ permission, tool, action, options: choices });
+      return {
+        statements: [
+          runnerLeaseFence(fence, sql`${onlyPostgres("for share")}`),
+          statement(sql`update tasks set state = 'needs you', reason = 'approval', updated_at = ${now} where ${attemptFence(fence)}`),
+          statement(sql`
+            insert into approvals (id, project, kind, state, task, run, step, session, agent, question, action, hash, options, created_at)
+            values (${approval}, ${row.project}, 'permission', 'open', ${row.id}, ${row.run}, ${row.step}, ${message.session}, ${row.agent},
+                    ${`${row.agent ?? "an agent"} wants to use ${tool}`}, ${raw}, ${createHash("sha256").update(raw).digest("hex")},
+                    ${JSON.stringify(permissionOptions(choices))}, ${now})`),
+          ...stepState(row, "needs you", "approval"),
+          statement(sql`update runs set state = 'needs you', reason = 'approval' where id = ${row.run} and state = 'running'`, "any"),
+        ],
+        events: [event("approval.opened", { approval, tool: tool.slice(0, 200), step: row.step })],
+      };
+    }
+    case "turn-ended":
+      return await planTurnEnd(options, message, held, event);
+  }
+}
+
+const stepState = (row: TaskRow, state: string, reason: string | null): Statement[] =>
+  row.run && row.step
+    ? [
+        statement(sql`update steps set state = ${state}, reason = ${reason} where run = ${row.run} and id = ${row.step} and finished_at is null`),
+      ]
+    : [];
+
+/** The turn's transcript is sealed: its segments become one artifact, which is on disk before the row that names it. */
+async function planTurnEnd(
+  { db, artifacts, now }: ReceiveOptions,
+  message: Extract<FromRunner, { kind: "turn-ended" }>,
+  held: Statement[],
+  event: (type: string, data: Record<string, unknown>) => Plan["events"][number],
+): Promise<Plan> {
+  const { session, turn, outcome, usage, commit } = message;
+  const segments = await db.read.all<{ data: string }>(
+    sql`select data from transcript_segments where session = ${session} and turn = ${turn} order by part`,
+  );
+  const sealed = segments.length > 0 ? await artifacts.put(`${segments.map((segment) => segment.data).join("\n")}\n`) : null;
+  const state = outcome.kind === "done" ? "done" : outcome.kind === "cancelled" ? "cancelled" : "failed";
+  return {
+    statements: [
+      ...held,
+      statement(sql`
+        update turns set state = ${state}, outcome = ${JSON.stringify(outcome)}, usage_json = ${usage ? JSON.stringify(usage) : null},
+               commit_id = ${commit}, transcript = ${sealed?.id ?? null}, finished_at = ${now()}
+         where session = ${session} and turn = ${turn} and finished_at is null`),
+      statement(sql`update sessions set commit_id = coalesce(${commit}, commit_id), updated_at = ${now()} where id = ${session}`),
+      ...(sealed
+        ? [
+            statement(sql`insert into artifacts (id, size, created_at) values (${sealed.id}, ${sealed.size}, ${now()}) on conflict (id) do nothing`, "any"),
+            statement(sql`delete from transcript_segments where session = ${session} and turn = ${turn}`, segments.length),
+          ]
+        : []),
+    ],
+    events: [event("turn.settled", { turn, outcome: outcome.kind, usage, commit })],
+  };
+}

@@ -1,0 +1,70 @@
+import type { TaskSpec } from "../tasks/task.ts";
+import { failed, lastLines, runInClone, setUp, type Attempt } from "./attempt.ts";
+import type { AttemptOutcome } from "./message.ts";
+
+type MergeSpec = Extract<TaskSpec, { kind: "merge" }>;
+
+/** How often a branch that moved while we merged is merged anew. */
+const maxRounds = 5;
+
+/**
+ * Merge commits are computed in the mirror, the check runs in the sandbox on exactly that tree, and only then is it delivered:
+ * all sources or none. Each merge commit carries its step and is looked for first, so that a crash anywhere merges once.
+ */
+export async function runMerge(attempt: Attempt, spec: MergeSpec): Promise<AttemptOutcome> {
+  const { assignment, repository, tools } = attempt;
+  const into = spec.into ?? repository.baseBranch;
+  await attempt.tell("started", { base: null, notIncluded: [] });
+  const author = await tools.workspaces.author(repository);
+  for (let round = 0; round < maxRounds; round += 1) {
+    await tools.workspaces.refresh(repository);
+    const merged = await tools.workspaces.merge({ repository, into, sources: spec.sources, author });
+    if (merged.kind === "conflict") {
+      const source = spec.sources.find(({ step }) => step === merged.step);
+      const work = { commit: source?.commit ?? null, base: null, files: merged.files };
+      return failed("merge conflict", `${merged.step} does not fit ${into}: ${merged.files.join(", ")}`, work);
+    }
+    const result = { output: { commits: merged.commits, into }, commit: merged.commit, base: merged.before, files: [] };
+    if (merged.nothingToDo) return { kind: "done", ...result, verified: null, branch: into, note: "everything is merged already" };
+    const checked = await check(attempt, spec, merged.commit);
+    if (checked.passed === false) return failed("check failed", checked.report, { commit: merged.commit, base: merged.before, files: [] });
+    const delivery = await tools.workspaces.deliver({
+      repository,
+      into,
+      before: merged.before,
+      commit: merged.commit,
+      waitingBranch: `tutti/${assignment.label.replace(/^task\//, "").replaceAll("/", "-")}`,
+    });
+    switch (delivery.kind) {
+      case "moved":
+        continue;
+      case "delivered":
+        return { kind: "done", ...result, verified: checked.passed, branch: delivery.branch, note: null };
+      case "waiting":
+        return { kind: "done", ...result, verified: checked.passed, branch: delivery.branch, note: `${delivery.why}; finish with: ${delivery.command}` };
+    }
+  }
+  return failed("error", `${into} moved ${maxRounds} times while it was merged`, { commit: null, base: null, files: [] }, true);
+}
+
+/** Runs the check on the merged tree, in a clone of its own that is removed afterwards. */
+async function check(attempt: Attempt, spec: MergeSpec, commit: string): Promise<{ passed: boolean | null; report: string }> {
+  if (!spec.check) return { passed: null, report: "" };
+  const { assignment, repository, tools } = attempt;
+  const session = `${assignment.session}-check-${commit.slice(0, 12)}`;
+  const workspace = await tools.workspaces.open({
+    repository,
+    session,
+    branch: `tutti/check-${commit.slice(0, 12)}`,
+    base: commit,
+    includeDirty: false,
+    sandboxed: assignment.project.sandbox === "default",
+  });
+  try {
+    await setUp(attempt, workspace, null);
+    const result = await runInClone(attempt, workspace, ["sh", "-c", spec.check.run], spec.env);
+    return { passed: result.exit.code === 0, report: lastLines(result.output, 60) };
+  } finally {
+    await tools.workspaces.remove({ repository, session });
+  }
+}

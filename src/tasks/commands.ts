@@ -1,0 +1,270 @@
+import { z } from "zod";
+import { sql, statement, type Plan, type Reader } from "../db/plan.ts";
+import { conflict, invalidInput, notFound } from "../errors.ts";
+import { command, listOf, Page, page, query } from "../registry.ts";
+import { cursorOf, getTask, getTaskDetails, insertTask, listTasks, toTask, type TaskRow } from "./store.ts";
+import { Check, isTerminal, State, Task, TaskDetails, titleOf, type TaskSpec } from "./task.ts";
+
+const Id = z.object({ id: z.string() });
+
+export const createTask = command({
+  name: "task.create",
+  help: "Queue a prompt for an agent; the result is a branch in the person's repository.",
+  input: z.strictObject({
+    project: z.string(),
+    prompt: z.string().min(1).max(1_000_000),
+    agent: z.string().optional().describe("the agent's name; without it the one that fits best"),
+    role: z.string().optional(),
+    skills: z.array(z.string()).max(20).optional(),
+    needs: z.array(z.string()).max(100).default([]).describe("tasks that must be done before"),
+    priority: z.int().min(-100).max(100).default(0).describe("higher goes first"),
+    minutes: z.number().positive().max(10_080).optional().describe("wall time for one attempt"),
+    check: Check.optional(),
+    output: z.record(z.string(), z.unknown()).optional().describe("JSON Schema that the answer must fit"),
+    includeDirty: z.boolean().default(false).describe("start from the uncommitted work too"),
+    env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
+  }),
+  output: Task,
+  access: "person",
+  async decide(input, { read, db, now }) {
+    await mustExist(read, "project", input.project);
+    if (input.agent) await mustExist(read, "agent", input.agent);
+    const { needsLeft } = await readNeeds(read, input.needs, input.project);
+    const { agent: name, role, skills, prompt, minutes, check, output, includeDirty, env } = input;
+    const spec: TaskSpec = { kind: "agent", prompt, agent: { name, role, skills }, minutes, check, output, includeDirty, env, base: null };
+    const id = `T-${await db.nextNumber("task")}`;
+    const { project, priority, needs } = input;
+    const plan = insertTask({ id, project, spec, priority, run: null, step: null, needs, needsLeft, now });
+    return { plan, result: newTask(id, project, spec, { priority, needs, waits: needsLeft > 0, now }) };
+  },
+});
+
+function newTask(id: string, project: string, spec: TaskSpec, more: { priority: number; needs: string[]; waits: boolean; now: number }): Task {
+  return {
+    id,
+    project,
+    kind: spec.kind,
+    title: spec.kind === "agent" ? titleOf(spec.prompt) : id,
+    state: "queued",
+    reason: more.waits ? "needs" : "new",
+    message: null,
+    verified: null,
+    attempt: 0,
+    priority: more.priority,
+    run: null,
+    step: null,
+    agent: null,
+    session: null,
+    needs: more.needs,
+    createdAt: more.now,
+    updatedAt: more.now,
+    finishedAt: null,
+  };
+}
+
+/** Throws AppError not_found with the names that there are. */
+async function mustExist(read: Reader, what: "project" | "agent", name: string): Promise<void> {
+  const rows =
+    what === "project"
+      ? await read.all<{ name: string }>(sql`select id as name from projects order by id limit 100`)
+      : await read.all<{ name: string }>(sql`select name from agents order by name limit 100`);
+  if (rows.some((row) => row.name === name)) return;
+  const known = rows.map((row) => row.name).join(", ");
+  throw notFound(what, name, [known ? `use one of: ${known}` : what === "project" ? "tutti projects add <folder>" : "tutti agents"]);
+}
+
+/** A task cannot need itself or something later: it does not exist yet when its needs are named, so no cycle can be made. */
+async function readNeeds(read: Reader, needs: string[], project: string): Promise<{ needsLeft: number }> {
+  let needsLeft = 0;
+  for (const id of new Set(needs)) {
+    const need = await getTask(read, id);
+    if (need.project !== project) throw invalidInput(`task ${id} belongs to another project`, `it is in ${need.project}`);
+    if (need.state === "failed" || need.state === "cancelled") {
+      throw conflict(`task ${id} can never be done: it is ${need.state}`, undefined, [`tutti retry ${id}`]);
+    }
+    if (need.state !== "done") needsLeft += 1;
+  }
+  return { needsLeft };
+}
+
+export const mergeTask = command({
+  name: "task.merge",
+  help: "Merge a finished task's change into a branch of the person's repository.",
+  input: z.strictObject({ id: z.string(), into: z.string().optional(), check: z.string().optional() }),
+  output: Task,
+  access: "person",
+  cli: { verb: "merge", args: ["id"], custom: true },
+  async decide({ id, into, check }, { read, db, now }) {
+    const details = await getTaskDetails(read, id);
+    const commit = details.result?.commit;
+    if (details.state !== "done") throw conflict(`task ${id} is ${details.state}; only a finished one can be merged`, undefined, [`tutti show ${id}`]);
+    if (!commit) throw conflict(`task ${id} changed nothing`, "there is no commit to merge", [`tutti show ${id}`]);
+    const source = { step: `task/${id}`, title: details.title, commit, agent: details.agent ?? "tutti" };
+    const spec: TaskSpec = {
+      kind: "merge",
+      sources: [source],
+      into: into ?? null,
+      env: {},
+      base: null,
+      ...(check ? { check: { run: check, retry: 0 } } : {}),
+    };
+    const task = `T-${await db.nextNumber("task")}`;
+    const plan = insertTask({ id: task, project: details.project, spec, title: `merge ${id}`, run: null, step: null, needs: [], needsLeft: 0, now });
+    return { plan, result: { ...newTask(task, details.project, spec, { priority: 0, needs: [], waits: false, now }), title: `merge ${id}` } };
+  },
+});
+
+const TaskStates = z
+  .string()
+  .transform((text) => text.split(","))
+  .pipe(z.array(State));
+
+export const listTasksQuery = query({
+  name: "task.list",
+  help: "Tasks, the newest first.",
+  path: "/tasks",
+  input: Page.extend({ project: z.string().optional(), run: z.string().optional(), state: TaskStates.optional() }),
+  output: listOf(Task),
+  access: "person",
+  async run({ project, run, state, cursor, limit }, { read }) {
+    const rows = await listTasks(read, { project, run, states: state, cursor, limit: limit + 1 });
+    const { items, next } = page(rows, limit, cursorOf);
+    return { items: items.map(toTask), next };
+  },
+});
+
+export const getTaskQuery = query({
+  name: "task.get",
+  help: "One task with its prompt, attempts and result.",
+  path: "/tasks/:id",
+  input: Id,
+  output: TaskDetails,
+  access: { session: async ({ id }, { read }) => (await getTask(read, id)).session },
+  run: ({ id }, { read }) => getTaskDetails(read, id),
+});
+
+export const taskDiff = query({
+  name: "task.diff",
+  help: "What a task changed, as a unified diff.",
+  path: "/tasks/:id/diff",
+  input: Id,
+  output: z.object({ diff: z.string(), files: z.array(z.string()), base: z.string().nullable(), commit: z.string().nullable() }),
+  access: { session: async ({ id }, { read }) => (await getTask(read, id)).session },
+  async run({ id }, { read, workspaces }) {
+    const row = await getTask(read, id);
+    const { result } = await getTaskDetails(read, id);
+    const session = await read.one<{ base: string | null; commit_id: string | null }>(
+      sql`select base, commit_id from sessions where id = ${row.session}`,
+    );
+    const base = result?.base ?? session?.base ?? null;
+    const commit = result?.commit ?? session?.commit_id ?? null;
+    const project = await read.one<{ id: string; source: string; base_branch: string }>(
+      sql`select id, source, base_branch from projects where id = ${row.project}`,
+    );
+    if (!base || !commit || !project) return { diff: "", files: result?.files ?? [], base, commit };
+    const repository = { project: project.id, source: project.source, baseBranch: project.base_branch };
+    const diff = await workspaces.diff({ repository, from: base, to: commit, maxBytes: 2_000_000 });
+    return { diff, files: result?.files ?? [], base, commit };
+  },
+});
+
+export const stopTask = command({
+  name: "task.stop",
+  help: "Stop a task: a queued one at once, a running one as soon as its processes are ended.",
+  input: z.strictObject({ id: z.string() }),
+  output: Task,
+  access: "person",
+  async decide({ id }, { read }) {
+    const row = await getTask(read, id);
+    if (isTerminal(row.state) || row.cancel_requested === 1) return { plan: null, result: toTask(row) };
+    return { plan: planStop(row), result: toTask(row) };
+  },
+});
+
+const planStop = (row: TaskRow): Plan => ({
+  statements: [statement(sql`update task_details set cancel_requested = 1 where task = ${row.id} and finished_at is null`)],
+  events: [{ stream: row.project, type: "task.stop-requested", task: row.id, run: row.run, session: row.session, data: {} }],
+});
+
+export const stopAll = command({
+  name: "task.stop-all",
+  help: "Stop every task and run that has not ended.",
+  input: z.strictObject({ project: z.string().optional() }),
+  output: z.object({ tasks: z.int(), runs: z.int() }),
+  access: "person",
+  async decide({ project }, { read }) {
+    const inProject = project ? sql`and project = ${project}` : sql``;
+    const tasks = await read.all<{ id: string; project: string }>(
+      sql`select id, project from tasks where state not in ('done', 'failed', 'cancelled') ${inProject}`,
+    );
+    const runs = await read.all<{ id: string; project: string }>(
+      sql`select id, project from runs where finished_at is null ${inProject}`,
+    );
+    const projects = [...new Set([...tasks, ...runs].map((row) => row.project))];
+    const plan: Plan = {
+      statements: [
+        statement(
+          sql`update task_details set cancel_requested = 1
+               where finished_at is null and task in (select id from tasks where state not in ('done', 'failed', 'cancelled') ${inProject})`,
+          "any",
+        ),
+        statement(sql`update runs set cancel_requested = 1, revision = revision + 1 where finished_at is null ${inProject}`, "any"),
+      ],
+      events: projects.map((stream) => ({ stream, type: "run.stop-requested", data: { all: true } })),
+    };
+    return { plan: projects.length > 0 ? plan : null, result: { tasks: tasks.length, runs: runs.length } };
+  },
+});
+
+export const retryTask = command({
+  name: "task.retry",
+  help: "Give a failed or stopped task another attempt, in its session.",
+  input: z.strictObject({ id: z.string() }),
+  output: Task,
+  access: "person",
+  async decide({ id }, { read, now }) {
+    const row = await getTask(read, id);
+    if (row.run) throw conflict(`task ${id} belongs to run ${row.run}`, "its run must go on with it", [`tutti retry ${row.run}`]);
+    if (row.state !== "failed" && row.state !== "cancelled") {
+      throw conflict(`task ${id} is ${row.state}`, "only a failed or stopped task can be retried", [`tutti show ${id}`]);
+    }
+    return { plan: planAgain(row, null, now), result: queuedAgain(row) };
+  },
+});
+
+export const replyToTask = command({
+  name: "task.reply",
+  help: "Say something to a task's agent, in the same session and clone.",
+  input: z.strictObject({ id: z.string(), text: z.string().min(1).max(1_000_000) }),
+  output: Task,
+  access: "person",
+  async decide({ id, text }, { read, now }) {
+    const row = await getTask(read, id);
+    if (row.run) throw conflict(`task ${id} belongs to run ${row.run}`, "a step's task cannot be prolonged", [`tutti show ${row.run}`]);
+    if (row.kind !== "agent" || !row.session) throw conflict(`task ${id} has no conversation yet`, undefined, [`tutti show ${id}`]);
+    if (!isTerminal(row.state)) throw conflict(`task ${id} is ${row.state}`, "the agent is in the middle of a turn", [`tutti stop ${id}`]);
+    return { plan: planAgain(row, text, now), result: queuedAgain(row) };
+  },
+});
+
+const queuedAgain = (row: TaskRow): Task => ({ ...toTask(row), state: "queued", reason: "retry", finishedAt: null });
+
+const planAgain = (row: TaskRow, followUp: string | null, now: number): Plan => ({
+  statements: [
+    statement(sql`
+      update tasks set state = 'queued', reason = 'retry', ready_at = ${now}, updated_at = ${now}
+       where id = ${row.id} and state = ${row.state} and attempt = ${row.attempt}`),
+    statement(sql`
+      update task_details set cancel_requested = 0, finished_at = null, message = null, follow_up = coalesce(${followUp}, follow_up)
+       where task = ${row.id}`),
+  ],
+  events: [
+    {
+      stream: row.project,
+      type: "task.requeued",
+      task: row.id,
+      session: row.session,
+      data: { state: "queued", reason: "retry", by: "person", title: row.title },
+    },
+  ],
+});
