@@ -48,7 +48,7 @@ export const revokeTokenCommand = command({
 export const listTokensQuery = query({
   name: "token.list",
   help: "People's tokens, newest first; agents' with kind=agent.",
-  path: "/api/tokens",
+  path: "/tokens",
   input: z.strictObject({ ...Page.shape, kind: z.enum(["person", "agent", "all"]).default("person") }),
   output: listOf(Token),
   access: "person",
@@ -62,7 +62,7 @@ export const listTokensQuery = query({
 export const listAuditQuery = query({
   name: "audit.list",
   help: "Who called which command when, newest first.",
-  path: "/api/audit",
+  path: "/audit",
   input: z.strictObject({ ...Page.shape }),
   output: listOf(AuditEntry),
   access: "person",

@@ -32,7 +32,11 @@ test("the same process does not get a folder twice, and asking twice does not lo
   const home = await newHome(t);
   const lock = lockHome(home);
   assert.throws(() => lockHome(home), { code: "already_running" });
-  const other = spawn(process.execPath, [fileURLToPath(new URL("./store.child.ts", import.meta.url)), "lock", home], { stdio: "ignore" });
+  const other = spawn(process.execPath, [fileURLToPath(new URL("./store.child.ts", import.meta.url)), "lock", home], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  t.after(() => other.kill("SIGKILL"));
+  other.stdout.once("data", () => other.kill("SIGKILL"));
   const [code] = (await once(other, "exit")) as [number | null];
   assert.equal(code, 1, "another process is still refused");
   lock.release();

@@ -67,10 +67,17 @@ describe("only PostgreSQL", () => {
     await outsider.connect();
     await outsider.query("create table notes (id text primary key, owner text, epoch bigint not null default 0)");
   });
+  const opened: Db[] = [];
   after(async () => {
     await outsider?.end();
-    await db?.close();
+    for (const each of [db, ...opened]) await each?.close();
   });
+  /** One more server, which is closed at the end at the latest. */
+  async function open(options: Parameters<typeof openPostgres>[0]): Promise<Db> {
+    const server = await openPostgres(options);
+    opened.push(server);
+    return server;
+  }
 
   const plan = (statements: Plan["statements"], events: Plan["events"] = []): Plan => ({ statements, events });
   const event = (stream: string, n = 0): Plan["events"][number] => ({ stream, type: "note.made", data: { n } });
@@ -110,13 +117,17 @@ describe("only PostgreSQL", () => {
   });
 
   test("two servers number the events of the same streams densely, and neither waits for the other in a circle", async () => {
-    const other = await openPostgres({ url, poolSize: 2 });
-    const write = (by: Db, n: number): Promise<Committed> =>
-      by.commit(plan([], [event(`both-${n % 3}`, n), event(`both-${(n + 1) % 3}`, n)]));
-    const answers = await Promise.all(Array.from({ length: 300 }, (_, n) => write(n % 2 === 0 ? db : other, n)));
-    assert.ok(answers.every(({ kind }) => kind === "committed"));
+    const other = await open({ url, poolSize: 2 });
+    // Eight on each side, one after another, so that transactions of both overlap again and again.
+    async function writeMany(by: Db, first: number): Promise<void> {
+      for (let n = first; n < first + 20; n += 1) {
+        const answer = await by.commit(plan([], [event(`both-${n % 3}`, n), event(`both-${(n + 1) % 3}`, n)]));
+        assert.equal(answer.kind, "committed");
+      }
+    }
+    await Promise.all(Array.from({ length: 16 }, (_, index) => writeMany(index % 2 === 0 ? db : other, index)));
     for (const stream of ["both-0", "both-1", "both-2"]) assert.equal(await firstBrokenEvent(db.read, stream), null);
-    assert.deepEqual(await rowsOf("select sum(seq)::int as n from streams where id like 'both-%'"), [{ n: 600 }]);
+    assert.deepEqual(await rowsOf("select sum(seq)::int as n from streams where id like 'both-%'"), [{ n: 640 }]);
     await other.close();
   });
 
@@ -139,7 +150,7 @@ describe("only PostgreSQL", () => {
   });
 
   test("a lock that does not come makes that plan busy, and the plans beside it are written", async () => {
-    const impatient = await openPostgres({ url: `${url}?lock_timeout=100`, poolSize: 2 });
+    const impatient = await open({ url: `${url}?lock_timeout=100`, poolSize: 2 });
     await db.commit(plan([insertNote("locked")]));
     await rowsOf("begin");
     await rowsOf("update notes set epoch = 1 where id = 'locked'");
@@ -219,7 +230,7 @@ describe("only PostgreSQL", () => {
   });
 
   test("another server hears which streams have news, without events; the writer hears its own events, once", async () => {
-    const other = await openPostgres({ url, poolSize: 2 });
+    const other = await open({ url, poolSize: 2 });
     const here: unknown[] = [];
     const there: unknown[] = [];
     const stops = [db.onCommit((wake) => here.push(wake)), other.onCommit((wake) => there.push(wake))];
@@ -239,7 +250,7 @@ describe("only PostgreSQL", () => {
   });
 
   test("more streams than one notification holds are all named", async () => {
-    const other = await openPostgres({ url, poolSize: 2 });
+    const other = await open({ url, poolSize: 2 });
     const heard = new Set<string>();
     other.onCommit(({ streams }) => streams.forEach((stream) => heard.add(stream)));
     const streams = Array.from({ length: 300 }, (_, index) => `many-${index}-${"x".repeat(60)}`);
@@ -264,7 +275,7 @@ describe("only PostgreSQL", () => {
     }, "a new listener");
     const all = (await rowsOf("select id from streams")).map(({ id }) => String(id));
     await until(async () => heard.some((streams) => all.every((id) => streams.includes(id))), "every stream");
-    const other = await openPostgres({ url, poolSize: 2 });
+    const other = await open({ url, poolSize: 2 });
     await other.commit(plan([], [event("after-the-gap")]));
     await until(async () => heard.some((streams) => streams.length === 1 && streams[0] === "after-the-gap"), "news after the gap");
     await other.close();
@@ -283,7 +294,7 @@ describe("only PostgreSQL", () => {
 
   test("five servers that start on an empty database at once migrate it once", async () => {
     const empty = await (await postgres).freshDatabase();
-    const servers = await Promise.all(Array.from({ length: 5 }, () => openPostgres({ url: empty, poolSize: 1 })));
+    const servers = await Promise.all(Array.from({ length: 5 }, () => open({ url: empty, poolSize: 1 })));
     assert.deepEqual(await servers[0]?.read.all(sql`select version, oldest_server from schema`), [{ version: 1, oldest_server: 1 }]);
     const numbers = (
       await Promise.all(servers.map((server) => Promise.all(Array.from({ length: 30 }, () => server.nextNumber("task")))))
@@ -307,7 +318,7 @@ describe("only PostgreSQL", () => {
       assert.deepEqual(tables.rows, [{ tablename: "schema" }], `at ${at}`);
     }
     await onClient(broken, (client) => migratePostgres(client));
-    await (await openPostgres({ url: broken, poolSize: 1 })).close();
+    await (await open({ url: broken, poolSize: 1 })).close();
   });
 
   test("killed before a commit the plan is gone, killed after it the plan is there and nobody was told", async () => {

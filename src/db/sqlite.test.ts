@@ -231,7 +231,9 @@ type Child = ChildProcessByStdio<null, Readable, null>;
 
 function startChild(args: string[], environment: Record<string, string> = {}, before: string[] = []): Child {
   const [command = "", ...rest] = [...before, process.execPath, fileURLToPath(new URL("./store.child.ts", import.meta.url)), ...args];
-  return spawn(command, rest, { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...environment } });
+  // One that does not end is killed, so that its test fails and hangs nothing.
+  const bounded = { timeout: 20_000, killSignal: "SIGTERM" } as const;
+  return spawn(command, rest, { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...environment }, ...bounded });
 }
 
 async function runChild(

@@ -167,9 +167,6 @@ async function startWriter(options: SqliteOptions): Promise<Writer> {
   const worker = new Worker(new URL("./sqlite-writer.ts", import.meta.url), { workerData: start, name: "tutti store" });
   const exited = new Promise<void>((resolve) => void worker.once("exit", () => resolve()));
   await whenReady(worker);
-  // An idle store keeps no process alive; a plan under way does.
-  worker.unref();
-
   const collected: Pending[] = [];
   let sent: Pending[] = [];
   let tellEvents: Parameters<Writer["onEvents"]>[0] = () => undefined;
@@ -201,6 +198,8 @@ async function startWriter(options: SqliteOptions): Promise<Writer> {
   });
   worker.on("error", fail);
   worker.on("exit", () => fail(new Error("the writer's thread has ended")));
+  // An idle store keeps no process alive; a plan under way does. (After the listeners: adding one holds the process again.)
+  worker.unref();
 
   return {
     async write(plan) {

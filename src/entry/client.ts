@@ -176,7 +176,7 @@ const followed = ({ id, event, data }: ServerSentEvent): Followed<never> => ({ i
 /** The entry's path with the input's fields in it; the fields that the path does not name go into the query string. */
 export function addressOf(entry: Query | Stream | Blob, input: unknown): string {
   const fields = new Map(Object.entries((input ?? {}) as Record<string, unknown>));
-  const path = entry.path.replaceAll(/:([A-Za-z]+)/g, (_, field: string) => {
+  const path = `/api${entry.path}`.replaceAll(/:([A-Za-z]+)/g, (_, field: string) => {
     const value = fields.get(field);
     fields.delete(field);
     if (value === undefined || value === "") throw new AppError("invalid_input", `${entry.name}: ${field} is missing`);

@@ -16,7 +16,7 @@ export const writeServerFile = (home: string, file: ServerFile): Promise<void> =
 /** The server of this home, or null when there is none: no file, a damaged one, or its process is gone (killed before it could tidy up). */
 export async function readServerFile(home: string): Promise<ServerFile | null> {
   const file = parse(await readIfThere(pathOf(home)));
-  return file && isAlive(file.pid) ? file : null;
+  return file && processAlive(file.pid) ? file : null;
 }
 
 /** Removes the file when it is the one that process `pid` wrote; a newer server's file stays. */
@@ -35,7 +35,8 @@ function parse(text: string | null): ServerFile | null {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process with this id is there. */
+export function processAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -1,5 +1,5 @@
 import type { Reason, State, TaskSpec } from "../tasks/task.ts";
-import { evaluate, evaluateCondition, evaluateValue, references } from "./expression.ts";
+import { evaluate, evaluateCondition, evaluateText, evaluateValue, references } from "./expression.ts";
 import { stepIsTerminal, type Flow, type FlowStep, type StepState, type Template, type Value } from "./flow.ts";
 import { outputInstructions } from "../tasks/output.ts";
 
@@ -185,7 +185,7 @@ function start(run: RunView, definition: FlowStep, step: StepView, missing: Miss
     }
     case "ask": {
       const context = contextOf(run, {});
-      const question = String(evaluate(definition.question, context));
+      const question = evaluateText(definition.question, context);
       const show = Object.fromEntries(Object.entries(definition.show).map(([name, value]) => [name, evaluateValue(value, context)]));
       step.state = "needs you";
       step.reason = "question";
@@ -277,19 +277,19 @@ function specOf(run: RunView, work: Work, extra: Record<string, unknown>): TaskS
   const given = Object.fromEntries(Object.entries(work.with).map(([name, value]) => [name, evaluateValue(value, context)]));
   const full = { ...context, with: given };
   const common = {
-    env: Object.fromEntries(Object.entries(work.env).map(([name, template]) => [name, String(evaluate(template, full))])),
+    env: Object.fromEntries(Object.entries(work.env).map(([name, template]) => [name, evaluateText(template, full)])),
     base: work.from ? (run.steps[work.from]?.result?.commit ?? run.base) : run.base,
     ...(work.minutes ? { minutes: work.minutes } : {}),
     ...(work.output ? { output: work.output } : {}),
   };
   if (work.kind === "run") {
-    const argv = typeof work.run === "string" ? work.run : work.run.map((item) => String(evaluate(item, full)));
+    const argv = typeof work.run === "string" ? work.run : work.run.map((item) => evaluateText(item, full));
     return { kind: "run", run: argv, ...common };
   }
   const used = references(work.prompt).roots;
   const data = { ...(used.has("with") ? {} : given), ...("items" in extra && !used.has("items") ? { items: extra.items } : {}) };
   const prompt = [
-    String(evaluate(work.prompt, full)),
+    evaluateText(work.prompt, full),
     // Results of other agents are data: they stand in a block of their own, never in the middle of an instruction.
     Object.keys(data).length > 0 ? `Data for this step (JSON):\n${JSON.stringify(data, null, 2)}` : "",
     work.output ? outputInstructions(work.output) : "",

@@ -9,8 +9,8 @@ import { oneLine, splitNul } from "./names.ts";
  *
  * - nested repositories: `git add` would record a bare commit id and lose the files, so they are added as ordinary files (their
  *   `.git` is not taken);
- * - submodules: while one is in the index, `git add` runs `git status` inside of it, with the configuration that it finds
- *   there. They are taken out of the index, and put back as the parent has them: changes inside a submodule are not taken.
+ * - submodules: `git add` would run `git status` inside of one, with the configuration that it finds there. They are excluded
+ *   and stay as the parent has them: changes inside a submodule are not taken.
  *
  * No filter (clean, LFS) can run: none is configured where this git looks. Line ends and encodings that the tree's own
  * attributes ask for are converted as a commit of the agent would do it.
@@ -51,10 +51,7 @@ export async function addFiles(bench: Bench, options: AddOptions): Promise<Files
   const top: Place = { prefix: "", index: "index", depth: 0, lastTry, signal };
   await readParent(bench, parent, signal);
   const { gitlinks: pinned, nested } = await lookAt(bench, top);
-  await forget(bench, top, [...pinned.keys()]);
-  const leftOut = await addPlace(bench, top, { exclude: [...tooLarge, ...pinned.keys()], nested });
-  const lines = [...pinned].map(([path, id]) => `160000 ${id}\t${path}\0`).join("");
-  if (lines !== "") await bench.git(["update-index", "-z", "--index-info"], { input: Buffer.from(lines, "latin1"), signal });
+  const leftOut = await addPlace(bench, top, { exclude: [...tooLarge, ...pinned], nested });
   const same = await bench.git(["diff-index", "--cached", "--quiet", parent], { ok: [1], signal });
   return { changed: same.code === 1, leftOut: [...tooLarge.map((path) => `${shown(path)} (larger than the limit)`), ...leftOut] };
 }
@@ -77,7 +74,7 @@ async function addPlace(bench: Bench, place: Place, given: { exclude: string[]; 
   const nested = given.nested.filter((path) => !exclude.includes(path));
   await add(bench, place, [...exclude, ...nested]);
   // A repository that appeared between the list and the addition is in the index as a commit id now.
-  const late = [...(await lookAt(bench, place, ["--stage"])).gitlinks.keys()];
+  const late = (await lookAt(bench, place, ["--stage"])).gitlinks.filter((path) => !exclude.includes(path));
   await forget(bench, place, late);
   const leftOut: string[] = [];
   for (const [at, path] of [...nested, ...late].entries()) {
@@ -112,15 +109,24 @@ async function add(bench: Bench, place: Place, exclude: string[]): Promise<void>
   const args = ["add", "--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"];
   const { index, signal } = place;
   const options = { input: Buffer.from(specs, "latin1"), workTree: workTreeOf(bench, place), index, ok: [1], signal };
-  const end = await bench.git(args, options);
+  const failure = await bench.git(args, options).then(
+    (end) => (end.code === 0 && !isUnreadable(end.stderr) ? null : new GitError("add", end)),
+    (error: unknown) => {
+      if (error instanceof GitError && error.code === "failed") return error;
+      throw error;
+    },
+  );
+  if (failure === null) return;
   // An unreadable folder is a warning and no failure for git, and its files would be gone.
-  if (!place.lastTry && /permission denied/i.test(end.stderr)) throw new GitError("add", end);
-  if (end.code === 1) await bench.withoutConversions(() => bench.git(args, options));
+  if (!place.lastTry && isUnreadable(failure.stderr)) throw failure;
+  await bench.withoutConversions(() => bench.git(args, options));
 }
 
+const isUnreadable = (stderr: string): boolean => /permission denied/i.test(stderr);
+
 interface Sight {
-  /** Commit ids in the index in place of folders (submodules): path and commit. */
-  gitlinks: Map<string, string>;
+  /** Folders for which the index has a commit id: submodules. */
+  gitlinks: string[];
   /** Untracked folders that have a repository of their own, without a slash at the end. */
   nested: string[];
 }
@@ -133,7 +139,7 @@ async function lookAt(bench: Bench, place: Place, show = ["--stage", "--others",
   const links = lines.filter((line) => /^[A-Z] 160000 /.test(line));
   const folders = lines.filter((line) => line.startsWith("? ") && line.endsWith("/"));
   return {
-    gitlinks: new Map(links.map((line) => [line.slice(line.indexOf("\t") + 1), line.split(" ")[2] ?? ""])),
+    gitlinks: links.map((line) => line.slice(line.indexOf("\t") + 1)),
     nested: folders.map((line) => line.slice(2, -1)),
   };
 }

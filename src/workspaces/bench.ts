@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
-import { copyFile, lstat, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { lstat, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CommandEnd } from "./command.ts";
 import { readFacts, type SessionPlaces } from "./clone.ts";
+import { layOutRepository } from "./empty.ts";
 import type { Git, InsideOptions } from "./git.ts";
-import { mirrorPath, objectFormat, objectsPath } from "./mirror.ts";
+import { objectsPath } from "./mirror.ts";
 import { checkCommit, excludeLine } from "./names.ts";
 import type { Repository } from "./workspace.ts";
 
@@ -77,7 +78,8 @@ export async function openBench(git: Git, repository: Repository, places: Sessio
       const strays = lines.map((line) => ({ id: line.slice(0, line.indexOf(" ")), ref: line.slice(line.indexOf(" ") + 1) }));
       return { commit: checkCommit(commit), strays };
     },
-    find: (args, signal) => git.inside(["find", ".", ...args], { cwd: places.work, readable: [], writable: [places.work], ok: [1], signal }),
+    find: (args, signal) =>
+      git.inside(["find", ".", ...args], { cwd: places.work, readable: [], writable: [places.work], ok: [1], signal }),
     async withoutConversions(work) {
       const attributes = join(folder, "info", "attributes");
       await writeFile(attributes, "* -text -working-tree-encoding -ident -filter\n", { flag: "wx" });
@@ -98,19 +100,14 @@ async function layOut(git: Git, repository: Repository, places: SessionPlaces, b
   const index = await lstat(join(bench, "index")).catch(() => null);
   if (index?.isFile()) await rename(join(bench, "index"), kept);
   await rm(bench, { recursive: true, force: true });
-  await mkdir(join(bench, "objects", "info"), { recursive: true, mode: 0o700 });
-  await mkdir(join(bench, "objects", "pack"));
-  await mkdir(join(bench, "refs", "heads"), { recursive: true });
-  await mkdir(join(bench, "info"));
-  await writeFile(join(bench, "refs", "base"), `${base}\n`);
-  const format = await objectFormat(git, repository);
-  const version = format === "sha1" ? "\trepositoryformatversion = 0\n" : `\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = ${format}\n`;
-  await writeFile(join(bench, "config"), `[core]\n\tbare = true\n${version}`);
+  await layOutRepository(git, repository, bench, {
+    bare: true,
+    config: "",
+    head: "refs/heads/none",
+    refs: { "refs/base": base },
+    shared: true,
+  });
   await writeFile(join(bench, "skip"), "");
-  await writeFile(join(bench, "HEAD"), "ref: refs/heads/none\n");
-  await writeFile(join(bench, "objects", "info", "alternates"), `${objectsPath(git, repository)}\n`);
-  const shallow = join(mirrorPath(git, repository), "shallow");
-  if (existsSync(shallow)) await copyFile(shallow, join(bench, "shallow"));
   // The clone's own exclude file counts for nothing. Ours names the person's private files that were copied into the clone.
   const included = (await readFacts(places))?.included ?? [];
   await writeFile(join(bench, "info", "exclude"), included.map((path) => `${excludeLine(path)}\n`).join(""));

@@ -39,7 +39,12 @@ export async function removeClone(
   await rm(places.bench, { recursive: true, force: true });
 }
 
-async function keep(git: Git, personHome: string, now: number, { repository, session }: { repository: Repository; session: string }): Promise<string> {
+async function keep(
+  git: Git,
+  personHome: string,
+  now: number,
+  { repository, session }: { repository: Repository; session: string },
+): Promise<string> {
   const facts = await readFacts(sessionPlaces(git, session));
   const kept = await git.text(inMirror(git, repository, "rev-parse", "--quiet", "--verify", `${baseRef(session)}^{commit}`));
   const base = kept ?? facts?.base;
@@ -57,16 +62,20 @@ async function keep(git: Git, personHome: string, now: number, { repository, ses
     now,
   });
   if (snapshot.leftOut.length === 0) return base;
-  throw conflict(`the clone of session ${session} was not removed`, `this would be lost with it: ${snapshot.leftOut.slice(0, 5).join(", ")}`, [
-    `move what you need out of ${sessionPlaces(git, session).work}, delete it there, then try again`,
-  ]);
+  throw conflict(
+    `the clone of session ${session} was not removed`,
+    `this would be lost with it: ${snapshot.leftOut.slice(0, 5).join(", ")}`,
+    [`move what you need out of ${sessionPlaces(git, session).work}, delete it there, then try again`],
+  );
 }
 
 /** The folder must be a real one, at its own place: a symbolic link on the way would make us delete something else. */
 async function requireOwnFolder(git: Git, folder: string, session: string): Promise<void> {
   const kind = await lstat(folder);
   if (kind.isDirectory() && (await realpath(folder)) === join(git.home, "sessions", session)) return;
-  throw conflict(`${folder} is not the folder that Tutti made`, "it is a link or lies elsewhere, so nothing is deleted", [`ls -ld ${folder}`]);
+  throw conflict(`${folder} is not the folder that Tutti made`, "it is a link or lies elsewhere, so nothing is deleted", [
+    `ls -ld ${folder}`,
+  ]);
 }
 
 /** A process that works in the folder would go on writing, and what it writes would be lost. Where there is no /proc, the caller knows. */
@@ -76,6 +85,9 @@ async function requireNobodyInside(folder: string): Promise<void> {
     // A process that is gone, or not ours, tells nothing.
     const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => "");
     if (cwd !== folder && !cwd.startsWith(folder + sep)) continue;
-    throw new AppError("busy", "the clone is still in use", { why: `process ${pid} works in ${cwd}`, fix: [`stop it: kill ${pid}`, "try again"] });
+    throw new AppError("busy", "the clone is still in use", {
+      why: `process ${pid} works in ${cwd}`,
+      fix: [`stop it: kill ${pid}`, "try again"],
+    });
   }
 }

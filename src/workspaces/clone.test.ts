@@ -33,7 +33,9 @@ test("a shared clone has no objects and no hard links; one that is not sandboxed
   const copied = await world.open("s2", { sandboxed: false });
   assert.equal(existsSync(join(copied.path, ".git/objects/info/alternates")), false);
   const files = (folder: string) =>
-    readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
   for (const file of [...files(join(world.mirror, "objects")), ...files(join(copied.path, ".git/objects"))]) {
     assert.equal(statSync(file).nlink, 1, `${file} has a second name`);
   }
@@ -83,7 +85,7 @@ test("a clone that was replaced by a link is not followed", async () => {
 
 test("opening the same session twice at once makes one clone; many sessions at once make one mirror", async () => {
   const twice = await Promise.all([world.open("s1"), world.open("s1")]);
-  assert.deepEqual(twice.map((each) => each.existed).toSorted(), [false, true]);
+  assert.equal(twice.filter((each) => each.existed).length, 1);
   const many = await Promise.all(["a", "b", "c", "d"].map((session) => world.open(session)));
   assert.equal(new Set(many.map((each) => each.path)).size, 4);
 });
@@ -120,7 +122,12 @@ test("with the uncommitted changes wanted, they are a commit to start from, and 
   write(join(source, "nested/inner.txt"), "not this repository's");
   git(join(source, "nested"), "add", "-A");
   git(join(source, "nested"), "commit", "-qm", "inner");
-  const state = () => [git(source, "status", "--porcelain"), git(source, "diff", "--cached"), git(source, "count-objects"), git(source, "for-each-ref")];
+  const state = () => [
+    git(source, "status", "--porcelain"),
+    git(source, "diff", "--cached"),
+    git(source, "count-objects"),
+    git(source, "for-each-ref"),
+  ];
   const before = state();
   const workspace = await world.open("s1", { includeDirty: true });
   assert.deepEqual(state(), before);
@@ -207,7 +214,10 @@ test("the mirror has the source's branches and nothing that the person stashed o
   git(source, "commit", "-q", "--amend", "-m", "first, written anew");
   const { head } = await world.workspaces.refresh(world.repository);
   assert.equal(head, git(source, "rev-parse", "main"));
-  assert.deepEqual(git(world.mirror, "for-each-ref", "--format=%(refname)", "refs/heads").split("\n"), ["refs/heads/main", "refs/heads/old"]);
+  assert.deepEqual(git(world.mirror, "for-each-ref", "--format=%(refname)", "refs/heads").split("\n"), [
+    "refs/heads/main",
+    "refs/heads/old",
+  ]);
 });
 
 test("a source with a shallow history, and one that is a linked worktree, work to the end", async () => {
@@ -216,15 +226,31 @@ test("a source with a shallow history, and one that is a linked worktree, work t
   git(world.source, "commit", "-qam", "second");
   git(root, "clone", "-q", "--depth=1", `file://${world.source}`, "shallow");
   git(root, "-C", world.source, "worktree", "add", "-q", "-b", "tree", join(root, "tree"));
-  for (const [project, folder, baseBranch] of [["shallow", "shallow", "main"], ["tree", "tree", "tree"]] as const) {
+  for (const [project, folder, baseBranch] of [
+    ["shallow", "shallow", "main"],
+    ["tree", "tree", "tree"],
+  ] as const) {
     const repository = { project, source: join(root, folder), baseBranch };
     const workspace = await world.open(project, { repository });
     write(join(workspace.path, "made.txt"), project);
     git(workspace.path, "add", "-A");
     git(workspace.path, "commit", "-qm", "by the agent");
-    const { commit } = await world.workspaces.snapshot({ repository, workspace, session: project, turn: 1, author: world.person, committer: world.person, message: "m" });
+    const { commit } = await world.workspaces.snapshot({
+      repository,
+      workspace,
+      session: project,
+      turn: 1,
+      author: world.person,
+      committer: world.person,
+      message: "m",
+    });
     assert.equal(commit, git(workspace.path, "rev-parse", "HEAD"));
-    const merged = await world.workspaces.merge({ repository, into: baseBranch, sources: [world.sourceOf("r/1", commit)], author: world.person });
+    const merged = await world.workspaces.merge({
+      repository,
+      into: baseBranch,
+      sources: [world.sourceOf("r/1", commit)],
+      author: world.person,
+    });
     assert.equal(merged.kind, "merged");
     if (merged.kind !== "merged") continue;
     const delivery = await world.workspaces.deliver({ repository, into: baseBranch, ...merged, waitingBranch: "tutti/w" });
@@ -242,17 +268,28 @@ test("a repository with SHA-256 ids works to the end", async () => {
   const repository = { project: "sha256", source, baseBranch: "main" };
   const workspace = await world.open("s256", { repository });
   write(join(workspace.path, "b"), "b");
-  const { commit } = await world.workspaces.snapshot({ repository, workspace, session: "s256", turn: 1, author: world.person, committer: world.person, message: "m" });
+  const { commit } = await world.workspaces.snapshot({
+    repository,
+    workspace,
+    session: "s256",
+    turn: 1,
+    author: world.person,
+    committer: world.person,
+    message: "m",
+  });
   assert.equal(commit?.length, 64);
 });
 
 test("ids, branches and commits that could mean something else to git or to the disk are refused", async () => {
-  for (const session of ["../s", "a/b", "-x", "", "a.lock", "a..b", "x\ny"]) await assert.rejects(world.open(session), { code: "invalid_input" });
+  for (const session of ["../s", "a/b", "-x", "", "a.lock", "a..b", "x\ny"])
+    await assert.rejects(world.open(session), { code: "invalid_input" });
   for (const branch of ["-x", "a..b", "a b", "a.lock", "HEAD", "@{1}", "a//b", "/a", "a/", "a~1", "x\ny", ".a"]) {
     await assert.rejects(world.open("s1", { branch }), { code: "invalid_input" });
     assert.equal(branch === "HEAD" || !world.works(world.source, "check-ref-format", "--branch", branch), true, `git allows ${branch}`);
   }
   await assert.rejects(world.open("s1", { base: "--upload-pack=x" }), { code: "invalid_input" });
   await assert.rejects(world.workspaces.refresh({ ...world.repository, baseBranch: "nowhere" }), { code: "not_found" });
-  await assert.rejects(world.workspaces.refresh({ project: "gone", source: join(world.root, "gone"), baseBranch: "main" }), { code: "failed" });
+  await assert.rejects(world.workspaces.refresh({ project: "gone", source: join(world.root, "gone"), baseBranch: "main" }), {
+    code: "failed",
+  });
 });

@@ -1,12 +1,14 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { appendFile, copyFile, cp, lstat, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, cp, lstat, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { conflict, invalidInput, notFound } from "../errors.ts";
+import { layOutRepository } from "./empty.ts";
 import type { Git } from "./git.ts";
 import { copyIncluded } from "./include.ts";
-import { dirtyPaths, personIdentity } from "./inspect.ts";
-import { branchHead, commitEnvironment, inMirror, inSource, mirrorPath, objectFormat, objectsPath, refreshMirror, requireCommit } from "./mirror.ts";
+import { dirtyPaths, personExcludes, personIdentity } from "./inspect.ts";
+import { commitEnvironment, inMirror, inSource, isBare, mirrorPath, objectsPath, refreshMirror, requireCommit } from "./mirror.ts";
 import { checkBranch, checkId, splitNul } from "./names.ts";
 import type { Repository, Workspace, Workspaces } from "./workspace.ts";
 
@@ -74,7 +76,7 @@ interface Surroundings {
   /** Milliseconds. */
   now: number;
   /** Runs what needs the mirror to stand still. */
-  inLine<T>(work: () => Promise<T>): Promise<T>;
+  inLine: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 /** Makes the session's clone, or finds it with its work in it. */
@@ -94,15 +96,14 @@ export async function openClone(git: Git, { personHome, now, inLine }: Surroundi
   await rm(making, { recursive: true, force: true });
   await rm(places.bench, { recursive: true, force: true });
   // Sharing only reads the mirror's place; copying its objects needs them to stand still.
-  const initialised = () => initialise(git, repository, making, { branch, base: start.base, shared: options.sandboxed });
+  const initialised = () => initialise(git, personHome, repository, making, { branch, base: start.base, shared: options.sandboxed });
   await (options.sandboxed ? initialised() : inLine(initialised));
-  await configure(git, personHome, repository, making);
   await git.inside(["git", "-C", making, "reset", "--quiet", "--hard"], {
     readable: [objectsPath(git, repository)],
     writable: [making],
     timeoutMs: git.limits.trustedMs,
   });
-  const included = await copyIncluded(git, repository, making);
+  const included = start.bare ? [] : await copyIncluded(git, repository, making);
   const facts: Facts = { base: start.base, branch, notIncluded: start.notIncluded, included };
   await writeFile(places.facts, JSON.stringify(facts), { mode: 0o600 });
   await rename(making, places.work);
@@ -122,21 +123,22 @@ async function found(git: Git, repository: Repository, session: string, places: 
   return { path: places.work, home: places.home, base, ...known, existed: true };
 }
 
-async function startingPoint(
-  git: Git,
-  personHome: string,
-  now: number,
-  options: OpenOptions,
-): Promise<{ base: string; notIncluded: string[] }> {
+interface StartingPoint {
+  base: string;
+  notIncluded: string[];
+  /** Whether the person's repository is a bare one, without files to look at. */
+  bare: boolean;
+}
+
+async function startingPoint(git: Git, personHome: string, now: number, options: OpenOptions): Promise<StartingPoint> {
   const { repository } = options;
   const fresh = options.base === null || options.includeDirty || !existsSync(mirrorPath(git, repository));
   const head = fresh ? (await refreshMirror(git, repository)).head : null;
-  const base = await requireCommit(git, repository, options.base ?? head ?? "");
-  const bare = (await git.text(inSource(repository, "rev-parse", "--is-bare-repository"))) === "true";
-  if (bare) return { base, notIncluded: [] };
+  const base = options.base === null && head !== null ? head : await requireCommit(git, repository, options.base ?? "");
+  if (await isBare(git, repository)) return { base, notIncluded: [], bare: true };
   const dirty = await dirtyPaths(git, personHome, repository.source);
-  if (!options.includeDirty || dirty.length === 0) return { base, notIncluded: dirty };
-  return snapshotOfPerson(git, personHome, repository, { base, dirty, now });
+  if (!options.includeDirty || dirty.length === 0) return { base, notIncluded: dirty, bare: false };
+  return { ...(await snapshotOfPerson(git, personHome, repository, base, now)), bare: false };
 }
 
 /**
@@ -147,10 +149,11 @@ async function snapshotOfPerson(
   git: Git,
   personHome: string,
   repository: Repository,
-  state: { base: string; dirty: string[]; now: number },
+  base: string,
+  now: number,
 ): Promise<{ base: string; notIncluded: string[] }> {
-  const { base, dirty, now } = state;
-  const source = (...args: string[]) => inSource(repository, ...args);
+  const asTheySeeIt = await personExcludes(git, personHome, repository.source);
+  const source = (...args: string[]) => [...asTheySeeIt, ...inSource(repository, ...args)];
   const head = await git.text(source("rev-parse", "--quiet", "--verify", "HEAD^{commit}"));
   if (head !== base) {
     throw invalidInput(
@@ -161,7 +164,7 @@ async function snapshotOfPerson(
   }
   const folder = join(git.home, "tmp");
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const index = join(folder, `${process.pid}-${Math.random().toString(36).slice(2)}.index`);
+  const index = join(folder, `${randomUUID()}.index`);
   const path = async (name: string) => (await git.text(source("rev-parse", "--path-format=absolute", "--git-path", name))) ?? "";
   const env = {
     GIT_INDEX_FILE: index,
@@ -173,17 +176,18 @@ async function snapshotOfPerson(
     const theirs = await path("index");
     if (existsSync(theirs)) await copyFile(theirs, index);
     else await git.run(source("read-tree", "HEAD"), { env });
-    await git.run(source("add", "--all"), { env });
-    const changes = await git.run(source("diff-index", "--cached", "--raw", "-z", "--no-renames", "--diff-filter=AT", head), { env });
-    const fields = splitNul(changes.stdout);
+    await git.run(source("add", "--all", "--ignore-errors"), { env, ok: [1] });
+    const added = await git.run(source("diff-index", "--cached", "--raw", "-z", "--no-renames", "--diff-filter=AT", head), { env });
+    const fields = splitNul(added.stdout);
     const nested = fields.filter((_, at) => at % 2 === 1 && /^:\d{6} 160000 /.test(fields[at - 1] ?? ""));
     await git.run(source("update-index", "--force-remove", "-z", "--stdin"), { env, input: nested.map((each) => `${each}\0`).join("") });
+    const missed = await git.run(source("ls-files", "--others", "--modified", "--exclude-standard", "-z"), { env });
     const tree = (await git.text(source("write-tree"), { env })) ?? "";
     const person = await personIdentity(git, personHome, repository);
     const identity = commitEnvironment(person, { name: "Tutti", email: "tutti@localhost" }, now);
     const message = "Uncommitted changes, as they were when the agent started\n";
     const commit = await git.text(inMirror(git, repository, "commit-tree", tree, "-p", head, "-F", "-"), { env: identity, input: message });
-    return { base: commit ?? head, notIncluded: dirty.filter((file) => nested.some((each) => file === each || file === `${each}/`)) };
+    return { base: commit ?? head, notIncluded: splitNul(missed.stdout) };
   } finally {
     await rm(index, { force: true });
     await rm(`${index}.lock`, { force: true });
@@ -192,41 +196,40 @@ async function snapshotOfPerson(
 
 const quotedForAlternates = (path: string): string => (/[:"\\]/.test(path) ? `"${path.replace(/["\\]/g, "\\$&")}"` : path);
 
-/** An empty repository that borrows the mirror's objects, or owns copies of them; never hard links, never a remote. */
+/**
+ * A repository that borrows the mirror's objects, or owns copies of them; never hard links, never a remote. The agent commits as
+ * the person, and its git never packs away what it borrows.
+ */
 async function initialise(
   git: Git,
+  personHome: string,
   repository: Repository,
   clone: string,
   start: { branch: string; base: string; shared: boolean },
 ): Promise<void> {
-  const mirror = mirrorPath(git, repository);
-  const format = await objectFormat(git, repository);
-  await git.run(["init", "--quiet", "--template=", `--object-format=${format}`, `--initial-branch=${start.branch}`, "--", clone]);
-  const objects = join(clone, ".git", "objects");
-  if (start.shared) {
-    await mkdir(join(objects, "info"), { recursive: true });
-    await writeFile(join(objects, "info", "alternates"), `${join(mirror, "objects")}\n`);
-  } else {
-    const isWhole = (file: string) => !/\/tmp_[^/]*$/.test(file);
-    await cp(join(mirror, "objects"), objects, { recursive: true, filter: isWhole });
-  }
-  if (existsSync(join(mirror, "shallow"))) await copyFile(join(mirror, "shallow"), join(clone, ".git", "shallow"));
-  await git.run(["-C", clone, "update-ref", `refs/heads/${start.branch}`, start.base]);
-
-  // The agent can compare with the base branch by its name, where the two names can stand beside each other.
-  const { baseBranch } = repository;
-  const clash = `${start.branch}/`.startsWith(`${baseBranch}/`) || baseBranch.startsWith(`${start.branch}/`);
-  if (clash) return;
-  const head = await branchHead(git, repository, baseBranch).catch(() => null);
-  if (head !== null) await git.run(["-C", clone, "update-ref", `refs/heads/${baseBranch}`, head]);
-}
-
-/** The agent commits as the person, and its git never packs away what it borrows. */
-async function configure(git: Git, personHome: string, repository: Repository, clone: string): Promise<void> {
   const person = await personIdentity(git, personHome, repository);
   const quote = (text: string) => `"${text.replace(/["\\]/g, "\\$&")}"`;
-  const lines = ["[user]", `\tname = ${quote(person.name)}`, `\temail = ${quote(person.email)}`, "[gc]", "\tauto = 0", "[maintenance]", "\tauto = false"];
-  await appendFile(join(clone, ".git", "config"), `${lines.join("\n")}\n`);
+  const user = `[user]\n\tname = ${quote(person.name)}\n\temail = ${quote(person.email)}\n`;
+  const gitDir = join(clone, ".git");
+  await layOutRepository(git, repository, gitDir, {
+    bare: false,
+    config: `${user}[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n`,
+    head: `refs/heads/${start.branch}`,
+    refs: { ...(await baseBranchRef(git, repository, start.branch)), [`refs/heads/${start.branch}`]: start.base },
+    shared: start.shared,
+  });
+  if (start.shared) return;
+  const isWhole = (file: string) => !/\/tmp_[^/]*$/.test(file);
+  await cp(objectsPath(git, repository), join(gitDir, "objects"), { recursive: true, filter: isWhole });
+}
+
+/** The agent can compare with the base branch by its name, where the two names can stand beside each other. */
+async function baseBranchRef(git: Git, repository: Repository, branch: string): Promise<Record<string, string>> {
+  const { baseBranch } = repository;
+  if (`${branch}/`.startsWith(`${baseBranch}/`) || baseBranch.startsWith(`${branch}/`)) return {};
+  const name = `refs/heads/${baseBranch}`;
+  const head = await git.text(inMirror(git, repository, "rev-parse", "--quiet", "--verify", `${name}^{commit}`));
+  return head === null ? {} : { [name]: head };
 }
 
 /** Throws AppError not_found when the session has no clone. */

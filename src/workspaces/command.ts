@@ -83,7 +83,14 @@ export function runCommand(options: CommandOptions): Promise<CommandEnd> {
     child.once("close", (code, signal) =>
       settle(() => {
         if (failure !== null) reject(failure);
-        else resolve({ code: cut ? 0 : code, signal, stdout: Buffer.concat(out), stderr: printable(Buffer.concat(errors).toString("utf8")), cut });
+        else
+          resolve({
+            code: cut ? 0 : code,
+            signal,
+            stdout: Buffer.concat(out),
+            stderr: printable(Buffer.concat(errors).toString("utf8")),
+            cut,
+          });
       }),
     );
   });
@@ -99,7 +106,8 @@ function killGroup(pid: number | undefined): void {
   }
 }
 
-const describe = (argv: readonly string[]): string => argv.find((part) => /(^|\/)(git|find)$/.test(part))?.replace(/^.*\//, "") ?? argv[0] ?? "";
+const describe = (argv: readonly string[]): string =>
+  argv.find((part) => /(^|\/)(git|find)$/.test(part))?.replace(/^.*\//, "") ?? argv[0] ?? "";
 
-/** What a hostile repository makes git say may hold terminal sequences: only plain text and line breaks stay. */
-export const printable = (text: string): string => text.replace(/\r/g, "\n").replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "");
+/** What a hostile repository makes git say may hold terminal sequences: only plain text, tabs and line breaks stay. */
+export const printable = (text: string): string => text.replace(/\r/g, "\n").replace(/(?![\n\t])\p{Cc}/gu, "");

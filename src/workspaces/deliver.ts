@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError, conflict, notFound } from "../errors.ts";
 import { type Git, GitError } from "./git.ts";
-import { bringToSource, inMirror, inSource, isContained, requireCommit, sourceHead } from "./mirror.ts";
+import { bringToSource, inMirror, inSource, isBare, isContained, requireCommit, sourceHead } from "./mirror.ts";
 import { checkBranch, checkCommit, shellWord, splitNul } from "./names.ts";
 import type { Delivery, Repository } from "./workspace.ts";
 
@@ -26,7 +26,7 @@ export async function deliverCommit(git: Git, options: DeliverOptions): Promise<
   const into = checkBranch(options.into);
   const before = checkCommit(options.before);
   const commit = await requireCommit(git, repository, options.commit);
-  const bare = (await git.text(inSource(repository, "rev-parse", "--is-bare-repository"))) === "true";
+  const bare = await isBare(git, repository);
   const current = await sourceHead(git, repository, into);
   if (current === null) throw notFound("branch", into, [`git -C ${shellWord(repository.source)} branch ${shellWord(into)} ${before}`]);
 
@@ -179,7 +179,7 @@ export async function publishCommit(git: Git, options: { repository: Repository;
 
 async function requireOurs(git: Git, repository: Repository, branch: string, current: string | null): Promise<void> {
   const rename = [`git -C ${shellWord(repository.source)} branch -m ${shellWord(branch)} ${shellWord(`${branch}-mine`)}`];
-  const bare = (await git.text(inSource(repository, "rev-parse", "--is-bare-repository"))) === "true";
+  const bare = await isBare(git, repository);
   const place = bare ? null : await checkedOutAt(git, repository, branch);
   if (place !== null) {
     throw conflict(`the branch ${branch} is checked out in ${place.path}`, "its files would no longer be those of the branch", [

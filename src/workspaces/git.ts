@@ -91,7 +91,8 @@ export class GitError extends AppError {
 
   constructor(verb: string, end: CommandEnd) {
     const lines = end.stderr.split("\n").map((line) => line.trim());
-    const last = lines.filter((line) => line !== "" && !line.startsWith("hint:")).at(-1);
+    const said = lines.filter((line) => line !== "" && !line.startsWith("hint:"));
+    const last = said.findLast((line) => /^(fatal|error):/.test(line)) ?? said.at(-1);
     const why = last?.slice(0, 500) ?? (end.code === null ? `it was ended by ${end.signal}` : `exit code ${end.code}`);
     const code = reasonOf(end);
     const fix = code === "disk_full" ? ["free some space, then try again"] : [];
@@ -102,9 +103,7 @@ export class GitError extends AppError {
 
 function reasonOf(end: CommandEnd): "disk_full" | "too_large" | "failed" {
   if (/no space left on device|disk quota exceeded/i.test(end.stderr)) return "disk_full";
-  // 153: what a shell or bubblewrap makes of SIGXFSZ, the limit of file size; 25 is its number in git's own words.
-  const overLimit = end.signal === "SIGXFSZ" || end.code === 153 || /died of signal 25|file too large/i.test(end.stderr);
-  return overLimit ? "too_large" : "failed";
+  return /file too large/i.test(end.stderr) ? "too_large" : "failed";
 }
 
 // Whatever a repository's own configuration may set to a program or an address, set back. The command line wins over every file.
@@ -185,8 +184,9 @@ const configuration = `# Written by Tutti at every start; it takes the place of 
 `;
 
 // The limits are set by the shell that then becomes the program: no other portable way sets them for a child alone.
-// A limit of file size that cannot be set ends it; the one of memory does not exist everywhere.
-const limitScript = 'ulimit -c 0; ulimit -f "$1" || exit 126; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"';
+// A limit of file size that cannot be set ends it; the one of memory does not exist everywhere. With its signal ignored, git says
+// "File too large" instead of dying without a word.
+const limitScript = 'trap "" XFSZ; ulimit -c 0; ulimit -f "$1" || exit 126; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"';
 
 /**
  * Writes `git.config` and the upload-pack wrapper into `home` and finds the programs in `path`.
@@ -285,7 +285,16 @@ export async function openGit(options: { home: string; path: string; sandbox: "b
     },
     inside,
     async fetchConfined({ gitDir, from, objects, refspecs, signal }) {
-      const args = [...skipList, `--git-dir=${gitDir}`, "fetch", ...fetchFlags, `--upload-pack=${shellWord(wrapper)}`, "--", from, ...refspecs];
+      const args = [
+        ...skipList,
+        `--git-dir=${gitDir}`,
+        "fetch",
+        ...fetchFlags,
+        `--upload-pack=${shellWord(wrapper)}`,
+        "--",
+        from,
+        ...refspecs,
+      ];
       const end = await runCommand({
         argv: limited([git, ...overrides, ...carefulOverrides, ...args]),
         cwd: from,
@@ -326,16 +335,20 @@ function baseConfinement(programs: { git: string; execPath: string; config: stri
     .map((file) => dirname(dirname(file)))
     .flatMap((folder) => ["--ro-bind", folder, folder]);
   // Root keeps what reading an unreadable file needs, and no other capability.
-  const capabilities = ["--cap-drop", "ALL", ...(process.getuid?.() === 0 ? ["--cap-add", "CAP_DAC_OVERRIDE", "--cap-add", "CAP_FOWNER"] : [])];
-  return [
-    ...["--unshare-all", "--die-with-parent", "--new-session"],
-    ...capabilities,
-    ...system,
-    ...["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"],
-    ...foreign,
-    ...["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"],
-    ...["--ro-bind", programs.config, programs.config],
+  const capabilities = [
+    "--cap-drop",
+    "ALL",
+    ...(process.getuid?.() === 0 ? ["--cap-add", "CAP_DAC_OVERRIDE", "--cap-add", "CAP_FOWNER"] : []),
   ];
+  return [
+    ["--unshare-all", "--die-with-parent", "--new-session"],
+    capabilities,
+    system,
+    ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"],
+    foreign,
+    ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"],
+    ["--ro-bind", programs.config, programs.config],
+  ].flat();
 }
 
 const bindings = (folders: { readable: readonly string[]; writable: readonly string[] }): string[] => [

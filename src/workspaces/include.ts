@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { copyFile, lstat, mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
@@ -17,7 +18,6 @@ export async function copyIncluded(git: Git, repository: Repository, clone: stri
   const file = `refs/heads/${checkBranch(repository.baseBranch)}:.worktreeinclude`;
   const patterns = await git.run(inMirror(git, repository, "cat-file", "blob", file), { ok: [128], maxBytes: 1024 ** 2 });
   if (patterns.code !== 0) return [];
-  if ((await git.text(inSource(repository, "rev-parse", "--is-bare-repository"))) === "true") return [];
   const candidates = await listMatching(git, repository, patterns.stdout);
   const top = await realpath(repository.source);
   const copied: string[] = [];
@@ -35,7 +35,7 @@ export async function copyIncluded(git: Git, repository: Repository, clone: stri
 async function listMatching(git: Git, repository: Repository, patterns: Buffer): Promise<string[]> {
   const folder = join(git.home, "tmp");
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const file = join(folder, `${process.pid}-${Math.random().toString(36).slice(2)}.include`);
+  const file = join(folder, `${randomUUID()}.include`);
   await writeFile(file, patterns, { mode: 0o600 });
   try {
     const flags = ["-z", "--others", "--ignored", `--exclude-from=${file}`];

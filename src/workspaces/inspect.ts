@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { invalidInput } from "../errors.ts";
 import type { Git, RunOptions } from "./git.ts";
 import { inSource } from "./mirror.ts";
@@ -27,12 +27,15 @@ export async function inspectFolder(git: Git, personHome: string, folder: string
       `git clone ${shellWord(path)} ${shellWord(`${path.replace(/(\/?\.git)?\/*$/, "")}-work`)}`,
     ]);
   }
-  if (insideWorkTree !== "true") throw invalidInput(`${path} is git's own folder`, "name the folder above it", [`cd ${shellWord(resolve(path, ".."))}`]);
+  if (insideWorkTree !== "true")
+    throw invalidInput(`${path} is git's own folder`, "name the folder above it", [`cd ${shellWord(resolve(path, ".."))}`]);
 
   const top = (await git.text(at("rev-parse", "--show-toplevel"))) ?? path;
   const head = await git.text(at("rev-parse", "--quiet", "--verify", "HEAD^{commit}"));
   if (head === null) {
-    throw invalidInput(`${top} has no commit yet`, "agents start from a commit", [`cd ${shellWord(top)} && git add -A && git commit -m first`]);
+    throw invalidInput(`${top} has no commit yet`, "agents start from a commit", [
+      `cd ${shellWord(top)} && git add -A && git commit -m first`,
+    ]);
   }
   const branch = await git.text(at("symbolic-ref", "--quiet", "--short", "HEAD"));
   if (branch === null) {
@@ -46,19 +49,26 @@ export async function inspectFolder(git: Git, personHome: string, folder: string
   return { top, branch, head, name: basename(top), dirty, remote: remote === null ? null : withoutSecret(remote) };
 }
 
-/** Changed and untracked paths of the person's working tree, as they see them: their own list of ignored files counts too. */
+/** Changed and untracked paths of the person's working tree, as they see them. */
 export async function dirtyPaths(git: Git, personHome: string, top: string): Promise<string[]> {
-  const excludes = await git.text(["-C", top, "config", "--type=path", "--get", "core.excludesFile"], asPerson(personHome));
   const flags = ["--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];
-  const file = excludes ?? `${personHome}/.config/git/ignore`;
-  const end = await git.run(["-c", `core.excludesFile=${file}`, "-C", top, "status", ...flags]);
+  const end = await git.run([...(await personExcludes(git, personHome, top)), "-C", top, "status", ...flags]);
   return splitNul(end.stdout).map((entry) => entry.slice(3));
+}
+
+/** Arguments of git by which the person's own list of ignored files counts. */
+export async function personExcludes(git: Git, personHome: string, top: string): Promise<string[]> {
+  const set = await git.text(["-C", top, "config", "--type=path", "--get", "core.excludesFile"], asPerson(personHome));
+  return ["-c", `core.excludesFile=${set ?? join(personHome, ".config/git/ignore")}`];
 }
 
 /** The person's identity: their repository's, else their own configuration's, else a default that says what it is. */
 export async function personIdentity(git: Git, personHome: string, repository: Repository): Promise<Identity> {
-  const read = (key: string) => git.text(inSource(repository, "-c", "safe.directory=*", "config", "--get", key), asPerson(personHome));
-  return cleanIdentity({ name: (await read("user.name")) ?? "", email: (await read("user.email")) ?? "" });
+  const args = ["-c", "safe.directory=*", "config", "-z", "--get-regexp", "^user\\.(name|email)$"];
+  const end = await git.run(inSource(repository, ...args), { ...asPerson(personHome), ok: [1] });
+  // The last value of a key counts; each entry is the key, a line break, and the value.
+  const values = new Map(splitNul(end.stdout).map((entry) => [entry.slice(0, entry.indexOf("\n")), entry.slice(entry.indexOf("\n") + 1)]));
+  return cleanIdentity({ name: values.get("user.name") ?? "", email: values.get("user.email") ?? "" });
 }
 
 // The one use of the person's own configuration: `git config` reads values and runs nothing. An empty value is taken as not set.
@@ -73,5 +83,7 @@ const asPerson = (personHome: string): RunOptions => ({
 
 /** Addresses are shown and stored: a password or token in one is neither. */
 function withoutSecret(address: string): string {
-  return address.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, (whole, scheme: string) => (/^https?:/i.test(scheme) ? scheme : whole.replace(/:[^:@/]*@$/, "@")));
+  return address.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, (whole, scheme: string) =>
+    /^https?:/i.test(scheme) ? scheme : whole.replace(/:[^:@/]*@$/, "@"),
+  );
 }

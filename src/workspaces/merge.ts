@@ -1,6 +1,6 @@
-import { conflict } from "../errors.ts";
+import { type AppError, conflict } from "../errors.ts";
 import type { Git } from "./git.ts";
-import { commitEnvironment, inMirror, isContained, refreshMirror, requireCommit } from "./mirror.ts";
+import { commitEnvironment, inMirror, refreshMirror, requireCommit } from "./mirror.ts";
 import { checkBranch, checkCommit, checkStep, oneLine, splitNul } from "./names.ts";
 import type { Identity, MergeResult, MergeSource, Repository } from "./workspace.ts";
 
@@ -29,8 +29,10 @@ export async function mergeSources(
   const commits: string[] = [];
   for (const source of sources) {
     await requireCommit(git, repository, source.commit);
-    if (await isMergedAlready(git, repository, head, source)) continue;
-    const merged = await mergeTrees(git, repository, { head, source, into });
+    const common = await commonCommit(git, repository, head, source.commit);
+    if (common === null) throw unrelated(source, into);
+    if (await isMergedAlready(git, repository, head, common, source)) continue;
+    const merged = await mergeTrees(git, repository, head, source);
     if (merged.kind === "conflict") return merged;
     head = await commitMerge(git, repository, { head, tree: merged.tree, source, author, into, now });
     commits.push(head);
@@ -38,13 +40,15 @@ export async function mergeSources(
   return { kind: "merged", commit: head, before, commits, nothingToDo: commits.length === 0 };
 }
 
-async function isMergedAlready(git: Git, repository: Repository, head: string, source: MergeSource): Promise<boolean> {
-  if (await isContained(git, inMirror(git, repository), source.commit, head)) return true;
-  const mergeBase = await git.text(inMirror(git, repository, "merge-base", head, source.commit));
+/** The commit that both come from, or null: two histories with nothing in common. */
+const commonCommit = (git: Git, repository: Repository, head: string, commit: string): Promise<string | null> =>
+  git.text(inMirror(git, repository, "merge-base", head, commit));
+
+async function isMergedAlready(git: Git, repository: Repository, head: string, common: string, source: MergeSource): Promise<boolean> {
+  if (common === source.commit) return true;
   const format = `--format=%ce%x00%(trailers:key=${trailer},valueonly,only,unfold,separator=%x01)%x00`;
   const flags = ["--first-parent", "--min-parents=2", "-n", String(maxMergesLookedAt), format];
-  const range = mergeBase === null ? [head] : [head, `^${checkCommit(mergeBase)}`];
-  const log = splitNul((await git.run(inMirror(git, repository, "log", ...flags, ...range, "--"))).stdout);
+  const log = splitNul((await git.run(inMirror(git, repository, "log", ...flags, head, `^${checkCommit(common)}`, "--"))).stdout);
   for (let at = 0; at + 1 < log.length; at += 2) {
     const steps = (log[at + 1] ?? "").split("\u0001");
     if (log[at]?.trim() === committerEmail && steps.includes(source.step)) return true;
@@ -55,14 +59,9 @@ async function isMergedAlready(git: Git, repository: Repository, head: string, s
 async function mergeTrees(
   git: Git,
   repository: Repository,
-  { head, source, into }: { head: string; source: MergeSource; into: string },
+  head: string,
+  source: MergeSource,
 ): Promise<{ kind: "clean"; tree: string } | { kind: "conflict"; step: string; files: string[] }> {
-  const related = await git.text(inMirror(git, repository, "merge-base", head, source.commit));
-  if (related === null) {
-    throw conflict(`${source.step} cannot be merged into ${into}`, "the two have no commit in common: was the branch written anew?", [
-      `git log --oneline ${into}`,
-    ]);
-  }
   const flags = ["--write-tree", "-z", "--name-only", "--no-messages"];
   const end = await git.run(inMirror(git, repository, "merge-tree", ...flags, head, source.commit), { ok: [1] });
   const [tree = "", ...files] = splitNul(end.stdout);
@@ -84,3 +83,8 @@ async function commitMerge(
   });
   return checkCommit(end.stdout.toString("utf8").trim());
 }
+
+const unrelated = (source: MergeSource, into: string): AppError =>
+  conflict(`${source.step} cannot be merged into ${into}`, "the two have no commit in common: was the branch written anew?", [
+    `git log --oneline ${into}`,
+  ]);

@@ -19,6 +19,10 @@ export const mirrorPath = (git: Git, repository: Repository): string =>
 
 export const objectsPath = (git: Git, repository: Repository): string => join(mirrorPath(git, repository), "objects");
 
+/** Whether the person's repository is a bare one: results are pushed to it, and it has no files. */
+export const isBare = async (git: Git, repository: Repository): Promise<boolean> =>
+  (await git.text(inSource(repository, "rev-parse", "--is-bare-repository"))) === "true";
+
 /** Arguments of git for the mirror. */
 export const inMirror = (git: Git, repository: Repository, ...args: string[]): string[] => [
   `--git-dir=${mirrorPath(git, repository)}`,

@@ -23,7 +23,7 @@ export function checkBranch(branch: string): string {
     branch !== "@" &&
     branch !== "HEAD" &&
     Buffer.byteLength(branch) <= 200 &&
-    !/[\u0000-\u0020\u007f~^:?*[\\]|\.\.|@\{/.test(branch) &&
+    !/[\p{Cc} ~^:?*[\\]|\.\.|@\{/u.test(branch) &&
     !branch.endsWith(".") &&
     !branch.startsWith("-") &&
     parts.every((part) => part !== "" && !part.startsWith(".") && !part.endsWith(".lock"));
@@ -47,7 +47,7 @@ export function checkStep(step: string): string {
 /** Text of others as one line: a title with line breaks could otherwise write trailers of its own. */
 export const oneLine = (text: string, max = 200): string =>
   text
-    .replace(/[\u0000-\u0020\u007f-\u009f\u2028\u2029]+/g, " ")
+    .replace(/[\p{Cc}\p{Zl}\p{Zp} ]+/gu, " ")
     .trim()
     .slice(0, max);
 

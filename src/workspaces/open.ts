@@ -20,7 +20,7 @@ export interface OpenOptions {
   /** Whether git that reads an agent's clone can be confined. */
   sandbox: "bubblewrap" | "none";
   /** Milliseconds since 1970, for the dates of commits. */
-  now(): number;
+  now: () => number;
   limits?: Partial<Limits>;
   /** Where the person's own git configuration is (their name, their ignored files); their home folder by default. */
   personHome?: string;
@@ -45,7 +45,9 @@ export async function openWorkspaces(options: OpenOptions): Promise<Workspaces> 
     inspect: (folder) => inspectFolder(git, personHome, folder),
     refresh: (repository) => forProject(repository, () => refreshMirror(git, repository)),
     open: (given) =>
-      forSession(given.session, () => openClone(git, { personHome, now: now(), inLine: (work) => forProject(given.repository, work) }, given)),
+      forSession(given.session, () =>
+        openClone(git, { personHome, now: now(), inLine: (work) => forProject(given.repository, work) }, given),
+      ),
     readable: (repository) => [objectsPath(git, repository)],
     snapshot: (given) =>
       forSession(given.session, async () => {

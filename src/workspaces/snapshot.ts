@@ -91,7 +91,9 @@ async function notExpected(
   const input = Buffer.from(large.map((path) => `${path}\0`).join(""), "latin1");
   const ignored = await bench.git(["check-ignore", "--no-index", "-z", "--stdin"], { input, ok: [1, 128], signal });
   const tree = await git.run(inMirror(git, repository, "ls-tree", "-r", "-l", "-z", "--full-tree", base));
-  const sizes = splitNul(tree.stdout, "latin1").map((line) => [line.slice(line.indexOf("\t") + 1), Number(/\s(\d+)\t/.exec(line)?.[1] ?? 0)] as const);
+  const sizes = splitNul(tree.stdout, "latin1").map(
+    (line) => [line.slice(line.indexOf("\t") + 1), Number(/\s(\d+)\t/.exec(line)?.[1] ?? 0)] as const,
+  );
   const expected = new Set(sizes.filter(([, size]) => size > git.limits.fileBytes).map(([path]) => path));
   const hidden = new Set(splitNul(ignored.stdout, "latin1"));
   return large.filter((path) => !expected.has(path) && !hidden.has(path));
@@ -156,7 +158,8 @@ async function fetchFromClone(git: Git, bench: Bench, options: SnapshotOptions, 
 
 /** Whatever goes wrong inside of the clone is the agent's doing, and the files are still taken. A full disk is not. */
 const isOfTheClone = (error: unknown): error is AppError =>
-  (error instanceof GitError && error.code !== "disk_full") || (error instanceof AppError && ["timed_out", "too_large"].includes(error.code));
+  (error instanceof GitError && error.code !== "disk_full") ||
+  (error instanceof AppError && ["timed_out", "too_large"].includes(error.code));
 
 /**
  * Only where nothing confines: the plain ways by which a clone leads to another repository. An agent that runs without a
@@ -169,7 +172,9 @@ function looksOwn(work: string, objects: string): boolean {
   if (kind("commondir") !== undefined) return false;
   const alternates = kind("objects/info/alternates");
   if (alternates === undefined) return true;
-  return alternates.isFile() && alternates.size < 4096 && readFileSync(join(work, ".git/objects/info/alternates"), "utf8").trim() === objects;
+  return (
+    alternates.isFile() && alternates.size < 4096 && readFileSync(join(work, ".git/objects/info/alternates"), "utf8").trim() === objects
+  );
 }
 
 /**
@@ -222,7 +227,9 @@ async function bringToMirror(git: Git, bench: Bench, arrival: Arrival): Promise<
       changed = (await bench.git(["diff-index", "--cached", "--quiet", parent], { ok: [1], signal })).code === 1;
     }
   }
-  throw new AppError("check_failed", `the work of session ${arrival.session} cannot be taken over`, { why: "git refuses too many of its files" });
+  throw new AppError("check_failed", `the work of session ${arrival.session} cannot be taken over`, {
+    why: "git refuses too many of its files",
+  });
 }
 
 async function fetchResult(git: Git, bench: Bench, arrival: Arrival, refspecs: string[]): Promise<void> {
@@ -270,7 +277,14 @@ async function exemptKnown(git: Git, bench: Bench, options: { repository: Reposi
   const fresh = options.ids.filter((id) => known.has(id) && !listed.has(id));
   if (fresh.length === 0) return false;
   await rm(bench.skipList);
-  await writeFile(bench.skipList, [...listed, ...fresh].filter((id) => id !== "").map((id) => `${id}\n`).join(""), { flag: "wx" });
+  await writeFile(
+    bench.skipList,
+    [...listed, ...fresh]
+      .filter((id) => id !== "")
+      .map((id) => `${id}\n`)
+      .join(""),
+    { flag: "wx" },
+  );
   return true;
 }
 

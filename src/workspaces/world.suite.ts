@@ -19,17 +19,31 @@ export interface World {
   /** Milliseconds, moved by the tests. */
   clock: { now: number };
   /** Plain git, naive on purpose, with the person's configuration. Resolves to its trimmed output; throws when it fails. */
-  git(cwd: string, ...args: string[]): string;
+  git: (cwd: string, ...args: string[]) => string;
   /** The same; whether it worked. */
-  works(cwd: string, ...args: string[]): boolean;
-  open(session?: string, more?: Partial<Parameters<Workspaces["open"]>[0]>): Promise<Workspace>;
-  snapshot(workspace: Workspace, turn?: number, session?: string): Promise<Snapshot>;
+  works: (cwd: string, ...args: string[]) => boolean;
+  open: (session?: string, more?: Partial<Parameters<Workspaces["open"]>[0]>) => Promise<Workspace>;
+  snapshot: (workspace: Workspace, turn?: number, session?: string) => Promise<Snapshot>;
   person: Identity;
-  sourceOf(step: string, commit: string | null): MergeSource;
+  sourceOf: (step: string, commit: string | null) => MergeSource;
   /** A program that leaves a trace when it runs, and how to ask for the trace. */
-  trap(name: string): { program: string; sprung(): boolean };
-  dispose(): void;
+  trap: (name: string) => { program: string; sprung: () => boolean };
+  /** Runs a script once, just before git is started with this among its arguments: the person acts between two of our steps. */
+  interfere: (verb: string, script: string) => void;
+  dispose: () => void;
 }
+
+/** git, with the person's hand in it. */
+const interferingGit = (root: string): string => `#!/bin/sh
+root='${root}'
+if [ -e "$root/interference" ]; then
+  verb=$(cat "$root/interference-verb")
+  case "$*" in
+    *"$verb"*) mv "$root/interference" "$root/interfered"; "$root/interfered" >/dev/null 2>&1 || exit 99 ;;
+  esac
+fi
+exec /usr/bin/git "$@"
+`;
 
 const person = { name: "Ada Lovelace", email: "ada@example.org" };
 const committer = { name: "Tutti (coder)", email: "tutti@localhost" };
@@ -41,7 +55,13 @@ export function write(file: string, content: string | Uint8Array, mode = 0o644):
 }
 
 export async function openWorld(
-  options: { sandbox?: "bubblewrap" | "none"; limits?: Partial<Limits>; name?: string; source?: "folder" | "bare" } = {},
+  options: {
+    sandbox?: "bubblewrap" | "none";
+    limits?: Partial<Limits>;
+    name?: string;
+    source?: "folder" | "bare";
+    interference?: boolean;
+  } = {},
 ): Promise<World> {
   const root = realpathSync(mkdtempSync(join(tmpdir(), options.name ?? "tutti-workspaces-")));
   const home = join(root, "tutti home");
@@ -75,9 +95,12 @@ export async function openWorld(
     run(root, ["clone", "-q", "--bare", "bare.git", "source"]);
   }
 
+  const shim = join(root, "bin");
+  if (options.interference) write(join(shim, "git"), interferingGit(root), 0o755);
+
   const workspaces = await openWorkspaces({
     home,
-    path,
+    path: options.interference ? `${shim}:${path}` : path,
     sandbox: options.sandbox ?? "bubblewrap",
     now: () => clock.now,
     personHome,
@@ -117,6 +140,10 @@ export async function openWorld(
       workspaces.snapshot({ repository, workspace, session, turn, author: person, committer, message: `turn ${turn}` }),
     person,
     sourceOf: (step, commit) => ({ step, title: `Result of ${step}`, commit: commit ?? "", agent: "coder" }),
+    interfere(verb, script) {
+      write(join(root, "interference"), `#!/bin/sh\nset -e\n${script}\n`, 0o755);
+      write(join(root, "interference-verb"), verb);
+    },
     trap(name) {
       const trace = join(root, `${name}.trace`);
       const program = join(root, `${name}.sh`);

@@ -1,11 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, readdirSync, readFileSync } from "node:fs";
 import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Client } from "pg";
 
@@ -117,11 +118,11 @@ async function startServer(binaries: string, folder: string, owner: Owner | null
   for (let tries = 1; ; tries += 1) {
     const port = await freePort();
     const server = spawnServer(binaries, folder, owner, port);
-    const failure = await whenReady(server);
-    if (failure === null) return { server, port };
+    if (await isReady(server, folder)) return { server, port };
+    const said = readFileSync(join(folder, "log"), "utf8");
     await stopServer(server);
     // Somebody else may have taken the port since it was seen free.
-    if (tries === 3) throw new Error(`PostgreSQL did not start: ${failure}`);
+    if (tries === 3) throw new Error(`PostgreSQL did not start: ${said}`);
   }
 }
 
@@ -141,20 +142,38 @@ function spawnServer(binaries: string, folder: string, owner: Owner | null, port
   const command = [join(binaries, "postgres"), "-D", join(folder, "data"), ...choices];
   // Should the test be killed, the kernel stops the server at once (SIGQUIT takes its children along).
   const wrapped = isExecutable("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "QUIT", ...command] : command;
-  return spawn(wrapped[0] ?? "", wrapped.slice(1), { ...owner, cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+  // Into a file: a pipe that nobody reads while a test blocks its event loop would stop the server.
+  const log = openSync(join(folder, "log"), "a");
+  const server = spawn(wrapped[0] ?? "", wrapped.slice(1), { ...owner, cwd: folder, stdio: ["ignore", log, log] });
+  closeSync(log);
+  // A test that forgets to stop it ends all the same, and takes it along (see `killNow`).
+  server.unref();
+  return server;
 }
 
-/** Null when it takes connections, else what it said before it ended. */
-function whenReady(server: ChildProcess): Promise<string | null> {
-  return new Promise((resolve) => {
-    let said = "";
-    server.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      if (said.length < 10_000) said += text;
-      if (said.includes("ready to accept connections")) resolve(null);
-    });
-    server.once("error", (error) => resolve(error.message));
-    server.once("exit", () => resolve(said));
-  });
+const startLimitMs = 20_000;
+
+/** Whether it came up; the last line of its pid file tells. */
+async function isReady(server: ChildProcess, folder: string): Promise<boolean> {
+  const giveUp = performance.now() + startLimitMs;
+  while (server.exitCode === null && server.signalCode === null && performance.now() < giveUp) {
+    if (
+      readOrEmpty(join(folder, "data", "postmaster.pid"))
+        .trimEnd()
+        .endsWith("ready")
+    )
+      return true;
+    await pause(10);
+  }
+  return false;
+}
+
+function readOrEmpty(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 async function stopServer(server: ChildProcess): Promise<void> {

@@ -1,6 +1,6 @@
 import type { LanguageModel, LanguageModelUsage, ModelMessage, ToolSet } from "ai";
 import type { AgentEvent, Outcome } from "../backend.ts";
-import { judgeFailure, type Failure } from "./model-failure.ts";
+import { judgeFailure, readFailure, type Failure } from "./model-failure.ts";
 import { toolDeclarations } from "./tools/tool.ts";
 
 export interface ToolCall {
@@ -48,7 +48,8 @@ export async function* askModel(question: Question): AsyncGenerator<AgentEvent, 
 }
 
 /** Hides what must not be seen, whoever wrote it into a message. */
-const withoutSecrets = (text: string, secrets: string[]): string => secrets.reduce((left, secret) => left.replaceAll(secret, "[secret]"), text).slice(0, 2000);
+const withoutSecrets = (text: string, secrets: string[]): string =>
+  secrets.reduce((left, secret) => left.replaceAll(secret, "[secret]"), text).slice(0, 2000);
 
 async function* tryOnce(question: Question): AsyncGenerator<AgentEvent, Reply | Failure> {
   const { signal, limits } = question;
@@ -68,17 +69,18 @@ async function* tryOnce(question: Question): AsyncGenerator<AgentEvent, Reply | 
   const parts = result.stream[Symbol.asyncIterator]();
   const reply: Pick<Reply, "text" | "calls" | "usage"> & { finish: string } = { text: "", calls: [], usage: null, finish: "" };
   let spoke = false;
-  const failed = (error: unknown): Failure => {
-    const failure = describeError(error);
-    return { ...failure, message: withoutSecrets(failure.message, question.secrets), spoke };
-  };
+  const failed = (failure: Omit<Failure, "spoke">): Failure => ({
+    ...failure,
+    message: withoutSecrets(failure.message, question.secrets),
+    spoke,
+  });
   try {
     for (;;) {
       const next = await nextPart(parts, limits.silenceMs, signal);
-      if (next === "silence") return { kind: "failure", cause: "silence", message: `the model said nothing for ${limits.silenceMs} ms`, status: null, retryAfterMs: null, spoke };
+      if (next === "silence") return failed(own("silence", `the model said nothing for ${limits.silenceMs} ms`));
       if (next.done) break;
       const part = next.value;
-      if (part.type === "error") return failed(part.error);
+      if (part.type === "error") return failed(readFailure(part.error, Date.now()));
       if (part.type === "text-delta" || part.type === "reasoning-delta") {
         if (part.text === "") continue;
         spoke = true;
@@ -91,19 +93,27 @@ async function* tryOnce(question: Question): AsyncGenerator<AgentEvent, Reply | 
         reply.finish = part.finishReason;
       }
     }
-    if (reply.finish === "length") return failed(new Error("the answer was cut: it reached the provider's longest length"));
-    if (reply.finish === "content-filter") return failed(new Error("the provider's content filter stopped the answer"));
+    if (reply.finish === "length") return failed(own("ended", "the answer was cut: it reached the provider's longest length"));
+    if (reply.finish === "content-filter") return failed(own("ended", "the provider's content filter stopped the answer"));
     const { messages } = await result.response;
     const message = messages.find(({ role }) => role === "assistant") ?? { role: "assistant", content: reply.text };
     return { kind: "reply", text: reply.text, calls: reply.calls, usage: reply.usage, message };
   } catch (error) {
     if (signal.aborted) throw error;
-    return failed(error);
+    return failed(readFailure(error, Date.now()));
   } finally {
     // Whoever stopped listening also stops paying.
     cut.abort();
   }
 }
+
+const own = (cause: Failure["cause"], message: string): Omit<Failure, "spoke"> => ({
+  kind: "failure",
+  cause,
+  message,
+  status: null,
+  retryAfterMs: null,
+});
 
 const offeredTools: ToolSet = Object.fromEntries(
   Object.entries(toolDeclarations).map(([name, { description, inputSchema }]) => [name, { description, inputSchema }]),
@@ -124,7 +134,11 @@ function callOf({ toolCallId, toolName, input, invalid, error }: CallPart): Tool
 }
 
 /** The next part, or "silence" when none came in time; rejects at once when the signal aborts, whether or not the stream minds it. */
-async function nextPart<Part>(parts: AsyncIterator<Part>, silenceMs: number, signal: AbortSignal): Promise<IteratorResult<Part> | "silence"> {
+async function nextPart<Part>(
+  parts: AsyncIterator<Part>,
+  silenceMs: number,
+  signal: AbortSignal,
+): Promise<IteratorResult<Part> | "silence"> {
   const { promise, resolve, reject } = Promise.withResolvers<"silence">();
   const timer = setTimeout(resolve, silenceMs, "silence");
   const abort = (): void => reject(signal.reason);
@@ -153,12 +167,4 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);
   }
-}
-
-interface ProviderError {
-  message?: unknown;
-  statusCode?: unknown;
-  isRetryable?: unknown;
-  responseHeaders?: Record<string, string>;
-  cause?: unknown;
 }

@@ -18,6 +18,9 @@ export function makeTally(model: string, costUsd: number | null) {
     },
     usage: (): Usage | null => (calls === 0 ? null : { model, ...sum, costUsd }),
     /** The figures are too low when calls did not report theirs: whoever reads them is told so. */
-    note: (): string | null => (silent === 0 ? null : `The provider did not report the tokens of ${silent} of ${calls} model calls; the figures of this turn are too low.`),
+    note: (): string | null =>
+      silent === 0
+        ? null
+        : `The provider did not report the tokens of ${silent} of ${calls} model calls; the figures of this turn are too low.`,
   };
 }

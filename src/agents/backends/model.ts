@@ -41,10 +41,22 @@ export const modelBackend: AgentBackend = makeModelBackend();
 
 function detectProvider(provider: string | undefined, known: string[]): Detection {
   if (provider && (isDemo(provider) || known.includes(provider))) {
-    return { state: "ready", version: null, path: null, message: isDemo(provider) ? "the built-in demo model" : `models of ${provider}`, fix: null };
+    return {
+      state: "ready",
+      version: null,
+      path: null,
+      message: isDemo(provider) ? "the built-in demo model" : `models of ${provider}`,
+      fix: null,
+    };
   }
   const message = provider ? `the provider "${provider}" is not set up` : "the agent names no provider";
-  return { state: "not found", version: null, path: null, message, fix: `tutti providers set ${provider ?? "<name>"} --base-url <url> --model <name>` };
+  return {
+    state: "not found",
+    version: null,
+    path: null,
+    message,
+    fix: `tutti providers set ${provider ?? "<name>"} --base-url <url> --model <name>`,
+  };
 }
 
 async function open(spec: SessionSpec, limits: ModelLimits, signal: AbortSignal): Promise<AgentConnection> {
@@ -193,7 +205,11 @@ async function* runTool(session: Session, call: ToolCall, signal: AbortSignal): 
     const id = randomUUID();
     const answered = session.leave.ask(id, call.name, signal);
     yield { kind: "permission", id, tool: call.name, action: call.input, options: session.leave.options(call.name) };
-    if (!(await answered)) return { ok: false, output: "This was refused by the person in charge. Do not try it again; go on without it or say what is missing." };
+    if (!(await answered))
+      return {
+        ok: false,
+        output: "This was refused by the person in charge. Do not try it again; go on without it or say what is missing.",
+      };
   }
   return await session.tools.call(call.name, call.input, signal);
 }

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { AppError, toAppError } from "../../errors.ts";
 import { version } from "../../version.ts";
+import { addDerivedVerbs } from "./derived.ts";
 import { printError } from "./output.ts";
 import { addAgentVerbs } from "./verbs/agents.ts";
 import { addServerVerbs } from "./verbs/server.ts";
@@ -26,6 +27,7 @@ export function makeProgram(): Command {
   addShowVerbs(program);
   addAgentVerbs(program);
   addServerVerbs(program);
+  addDerivedVerbs(program);
   for (const command of everyCommand(program)) command.exitOverride().configureOutput({ outputError: () => undefined });
   return program;
 }

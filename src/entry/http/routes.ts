@@ -15,7 +15,7 @@ export function routesOf(registry: Registry): Route[] {
   const routes = registry.entries.map((entry): Route =>
     entry.kind === "command"
       ? { method: "POST", path: `/api/commands/${entry.name}`, entry }
-      : { method: "GET", path: entry.path, entry },
+      : { method: "GET", path: `/api${entry.path}`, entry },
   );
   const taken = new Map<string, string>();
   for (const { method, path, entry } of routes) {

@@ -1,4 +1,5 @@
 import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
@@ -95,7 +96,12 @@ async function startProgram(spec: SessionSpec, startMs: number): Promise<ToolPro
     else if ("ready" in reply) ready.resolve();
     else waiting.get(reply.id)?.({ ok: reply.ok, output: reply.output });
   });
-  void started.exited.then(() => end(`the tool program ended${complaint === "" ? "" : `: ${complaint.trim()}`}`));
+  const complained = new Promise((resolve) => started.stderr.once("close", resolve));
+  void started.exited.then(async () => {
+    // Its last words may still be on their way.
+    await Promise.race([complained, delay(200, undefined, { ref: false })]);
+    await end(`the tool program ended${complaint === "" ? "" : `: ${complaint.trim()}`}`);
+  });
   started.stdin?.on("error", () => undefined); // It died; `exited` says so.
 
   async function end(why: string): Promise<void> {

@@ -1,0 +1,152 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { agentTokenPlan, ensurePersonToken } from "../../src/access/grant.ts";
+import { newToken } from "../../src/access/secret.ts";
+import { insertToken } from "../../src/access/store.ts";
+import type { Detection } from "../../src/agents/agent.ts";
+import { openArtifacts } from "../../src/artifacts/files.ts";
+import { openDb } from "../../src/db/open.ts";
+import { mergePlans, sql, statement, type Plan } from "../../src/db/plan.ts";
+import { serveHttp, type HttpServer } from "../../src/entry/http.ts";
+import type { StreamLimits } from "../../src/entry/http/sse.ts";
+import { makeBus } from "../../src/events/bus.ts";
+import { openProcesses } from "../../src/processes/open.ts";
+import { makeRegistry, type Entry } from "../../src/registry.ts";
+import type { Services } from "../../src/services.ts";
+import { openWorkspaces } from "../../src/workspaces/open.ts";
+
+/** The door with everything behind it, in this process: a real store, real files, a real port. */
+export interface TestServer extends HttpServer {
+  services: Services;
+  /** Tokens: a person's, one that was revoked, and those of the agents of sessions S-1 and S-2 of project `shop`. */
+  tokens: { person: string; revoked: string; agent: string; otherAgent: string };
+  session: string;
+  /** What the server logged as its own faults. */
+  faults: object[];
+  send(path: string, options?: SendOptions): Promise<Answer>;
+}
+
+interface SendOptions {
+  method?: string;
+  token?: string | null;
+  headers?: Record<string, string>;
+  body?: string;
+}
+
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  text: string;
+}
+
+interface OpenOptions {
+  entries: readonly Entry[];
+  detection?: Detection;
+  streams?: Partial<StreamLimits>;
+  hosts?: string[];
+}
+
+export const readyDetection: Detection = { state: "ready", version: "1.0.0", path: "/usr/bin/true", message: null, fix: null };
+
+export async function openServer({ entries, detection = readyDetection, streams, hosts }: OpenOptions): Promise<TestServer> {
+  const folder = mkdtempSync(join(tmpdir(), "tutti-server-"));
+  const home = join(folder, "home");
+  mkdirSync(home, { mode: 0o700 });
+  const path = process.env.PATH ?? "/usr/bin:/bin";
+  const db = await openDb({ home, databaseUrl: undefined, crashAt: null });
+  const bus = makeBus();
+  db.onCommit((news) => bus.wake(news));
+  const processes = await openProcesses({ tuttiHome: home, instance: "test", force: "group", path });
+  const services: Services = {
+    db,
+    bus,
+    processes,
+    clock: { now: Date.now },
+    artifacts: await openArtifacts(home),
+    workspaces: await openWorkspaces({ home, path, sandbox: "none", now: Date.now, personHome: folder }),
+    detect: async () => detection,
+    version: "0.0.0-test",
+    home,
+  };
+  const person = await ensurePersonToken(db, { home, now: Date.now() });
+  const [own, other] = ["S-1", "S-2"].map((session) => agentTokenPlan({ session, name: "demo", now: Date.now() }));
+  const gone = newToken();
+  const revoked = insertToken({ id: gone.id, kind: "person", name: "gone", session: null, createdAt: 1, revokedAt: 2 }, gone.hash);
+  if (!own || !other) throw new Error("two sessions were asked for");
+  await db.commit(mergePlans(own.plan, other.plan, twoSessions(), { statements: [revoked], events: [] }));
+  const faults: object[] = [];
+  const http = await serveHttp({
+    registry: makeRegistry(entries),
+    services,
+    host: "127.0.0.1",
+    port: 0,
+    hosts,
+    streams,
+    graceMs: 2_000,
+    log: { error: (fields) => void faults.push(fields) },
+  });
+  return {
+    url: http.url,
+    port: http.port,
+    services,
+    faults,
+    session: "S-1",
+    tokens: { person, revoked: gone.text, agent: own.token, otherAgent: other.token },
+    send: (address, options = {}) => send(http.port, address, { token: person, ...options }),
+    async close() {
+      await http.close();
+      await processes.close();
+      await db.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function twoSessions(): Plan {
+  const project = sql`insert into projects (id, name, source, base_branch, settings, created_at) values ('shop', 'shop', '/nowhere/shop', 'main', '{}', 1)`;
+  const session = (id: string, at: number) => sql`
+    insert into sessions (id, project, task, agent, state, branch, not_included, demo, created_at, updated_at)
+    values (${id}, 'shop', 'T-1', 'demo', 'running', 'tutti/T-1', '[]', 1, ${at}, ${at})`;
+  return {
+    statements: [statement(project), statement(session("S-1", 1)), statement(session("S-2", 2))],
+    events: [{ stream: "shop", type: "project.created", data: { id: "shop" } }],
+  };
+}
+
+/** One request over a connection of its own, so that Host and every method can be said as an attacker would. */
+export function send(port: number, path: string, { method = "GET", token = null, headers = {}, body }: SendOptions): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const authorization: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` };
+    const request = httpRequest({ host: "127.0.0.1", port, path, method, agent: false, headers: { ...authorization, ...headers } });
+    let resolved = false;
+    const done = (answer: Answer): void => {
+      resolved = true;
+      resolve(answer);
+    };
+    request.on("response", (response) => {
+      const head = { status: response.statusCode ?? 0, headers: response.headers };
+      // A stream has no end: its head is the answer.
+      if (head.headers["content-type"]?.startsWith("text/event-stream")) {
+        done({ ...head, text: "" });
+        request.destroy();
+        return;
+      }
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => (text += chunk));
+      response.on("end", () => done({ ...head, text }));
+    });
+    const refused = (response: { statusCode?: number; headers: IncomingHttpHeaders }, socket: { destroy(): void }, first: Buffer): void => {
+      done({ status: response.statusCode ?? 0, headers: response.headers, text: first.toString("utf8") });
+      socket.destroy();
+    };
+    request.on("upgrade", refused);
+    request.on("connect", refused);
+    request.on("error", (error) => {
+      if (!resolved) reject(error);
+    });
+    request.end(body);
+  });
+}
