@@ -10,7 +10,8 @@ export const cursorOf = (at: number, id: string): string => Buffer.from(JSON.str
 export function positionOf(cursor: string | undefined): { at: number; id: string } | null {
   if (cursor === undefined) return null;
   const position = Position.safeParse(jsonOf(cursor));
-  if (!position.success) throw invalidInput("the cursor does not name a place in this list", undefined, ["leave the cursor out to start again"]);
+  if (!position.success)
+    throw invalidInput("the cursor does not name a place in this list", undefined, ["leave the cursor out to start again"]);
   return { at: position.data[0], id: position.data[1] };
 }
 

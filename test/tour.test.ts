@@ -55,7 +55,7 @@ test("the tour fixes both bugs, merges twice, and waits for a person with its re
     return run?.state === "done" || run?.state === "failed" ? run : null;
   });
   assert.equal(done.state, "done");
-  assert.match(git(sample, "show", "main:CHANGELOG.md"), /fix/i);
+  assert.match(git(sample, "show", "main:CHANGELOG.md"), /Unreleased\n\n- .*prices/);
   assert.equal(git(sample, "status", "--porcelain"), "");
   assert.equal(await again.stop(), 0);
   assert.ok(!existsSync(join(folder.home, "server.json")));

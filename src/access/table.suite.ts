@@ -23,14 +23,30 @@ const callers = ["nobody", "wrong token", "revoked", "agent", "another agent", "
 type Caller = (typeof callers)[number];
 
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
-const unknownPaths = ["/", "/index.html", "/api", "/api/", "/api/nothing", "/api/commands", "/api/commands/nothing", "/api//tasks", "/api/%ff", "/mcp"];
+const unknownPaths = [
+  "/",
+  "/index.html",
+  "/api",
+  "/api/",
+  "/api/nothing",
+  "/api/commands",
+  "/api/commands/nothing",
+  "/api//tasks",
+  "/api/%ff",
+  "/mcp",
+];
 
 const wrongToken = `tutti_${"0".repeat(16)}_${"A".repeat(43)}`;
 
 const tokenOf = ({ tokens }: TestServer, caller: Caller): string | null =>
-  ({ nobody: null, "wrong token": wrongToken, revoked: tokens.revoked, agent: tokens.agent, "another agent": tokens.otherAgent, person: tokens.person })[
-    caller
-  ];
+  ({
+    nobody: null,
+    "wrong token": wrongToken,
+    revoked: tokens.revoked,
+    agent: tokens.agent,
+    "another agent": tokens.otherAgent,
+    person: tokens.person,
+  })[caller];
 
 type Verdict = "door" | "unauthenticated" | "forbidden" | "allowed";
 
@@ -50,7 +66,11 @@ function fits(verdict: Verdict, { status, text }: Answer): boolean {
 }
 
 /** The request that reaches an entry about one session: every field that must be there and is text names it. */
-function requestOf({ method, path, entry }: Route, session: string, caller: Caller): { path: string; method: string; headers: Record<string, string>; body?: string } {
+function requestOf(
+  { method, path, entry }: Route,
+  session: string,
+  caller: Caller,
+): { path: string; method: string; headers: Record<string, string>; body?: string } {
   const address = path.replaceAll(/:[A-Za-z]+/g, encodeURIComponent(session));
   if (method === "GET") return { path: address, method, headers: {} };
   // A person's command is sent so that it passes all doors and then does nothing: its input fits no schema.
@@ -75,9 +95,14 @@ export async function accessViolations(entries: readonly Entry[], server: TestSe
     await Promise.all(
       cells.map(async ({ caller, door }) => {
         const { headers, ...request } = requestOf(route, server.session, caller);
-        const answer = await send(server.port, request.path, { ...request, token: tokenOf(server, caller), headers: { ...headers, ...doors[door] } });
+        const answer = await send(server.port, request.path, {
+          ...request,
+          token: tokenOf(server, caller),
+          headers: { ...headers, ...doors[door] },
+        });
         const verdict = wanted(route.entry, caller, door);
-        if (!fits(verdict, answer)) violations.push(`${route.entry.name}: ${caller} through the door "${door}" got ${answer.status}, should be ${verdict}`);
+        if (!fits(verdict, answer))
+          violations.push(`${route.entry.name}: ${caller} through the door "${door}" got ${answer.status}, should be ${verdict}`);
       }),
     );
   }
@@ -108,8 +133,8 @@ export function accessTable(name: string, entries: readonly Entry[]): void {
             send(server.port, path, { method, token: server.tokens.person, headers: { host: "evil.example" } }).then(({ status }) =>
               assert.equal(status, 403, `${method} ${path}`),
             ),
-            send(server.port, path, { method, token: server.tokens.person, headers: { origin: "http://evil.example" } }).then(({ status }) =>
-              assert.equal(status, 403, `${method} ${path}`),
+            send(server.port, path, { method, token: server.tokens.person, headers: { origin: "http://evil.example" } }).then(
+              ({ status }) => assert.equal(status, 403, `${method} ${path}`),
             ),
           ]),
         );
@@ -135,7 +160,12 @@ export function accessTable(name: string, entries: readonly Entry[]): void {
     });
 
     test("an upgrade and a CONNECT meet the same doors, and then nothing", async () => {
-      const upgrade = { connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==" };
+      const upgrade = {
+        connection: "Upgrade",
+        upgrade: "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+      };
       for (const path of ["/api/events", "/api/health", "/mcp", "/"]) {
         const status = async (headers: Record<string, string>, token: string | null) =>
           (await send(server.port, path, { headers: { ...upgrade, ...headers }, token })).status;
@@ -146,7 +176,8 @@ export function accessTable(name: string, entries: readonly Entry[]): void {
         assert.equal(await status({ origin: "http://evil.example" }, server.tokens.person), 403, path);
         assert.equal(await status({}, server.tokens.person), 404, path);
       }
-      const connect = (token: string | null) => send(server.port, "example.org:443", { method: "CONNECT", token, headers: { host: "localhost" } });
+      const connect = (token: string | null) =>
+        send(server.port, "example.org:443", { method: "CONNECT", token, headers: { host: "localhost" } });
       assert.equal((await connect(null)).status, 401);
       assert.equal((await connect(server.tokens.person)).status, 404);
     });

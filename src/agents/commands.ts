@@ -12,7 +12,9 @@ const Name = z.strictObject({ name: z.string().min(1).max(100) });
 /** What each backend cannot do without. Throws AppError invalid_input. */
 function checkSettings({ name, backend, settings }: Pick<Agent, "name" | "backend" | "settings">): void {
   if (backend === "acp" && !settings.preset && !settings.command) {
-    throw invalidInput(`agent "${name}" has neither preset nor command`, "an acp agent is a program", [`tutti agents add ${name} --backend acp --preset goose`]);
+    throw invalidInput(`agent "${name}" has neither preset nor command`, "an acp agent is a program", [
+      `tutti agents add ${name} --backend acp --preset goose`,
+    ]);
   }
   if (backend === "command" && !settings.command) {
     throw invalidInput(`agent "${name}" has no command`, "a command agent is a program", [
@@ -20,7 +22,9 @@ function checkSettings({ name, backend, settings }: Pick<Agent, "name" | "backen
     ]);
   }
   if (backend === "model" && !settings.provider) {
-    throw invalidInput(`agent "${name}" has no provider`, "a model is served by somebody", [`tutti agents add ${name} --backend model --provider demo`]);
+    throw invalidInput(`agent "${name}" has no provider`, "a model is served by somebody", [
+      `tutti agents add ${name} --backend model --provider demo`,
+    ]);
   }
 }
 
@@ -74,7 +78,8 @@ export const removeAgent = command({
   cli: { verb: "agents remove", args: ["name"], custom: true },
   async decide({ name }, { read }) {
     const agent = await getAgent(read, name);
-    if (agent.active > 0) throw conflict(`agent "${name}" has work`, `${agent.active} of its tasks are not over`, ["tutti ls", "tutti stop <task>"]);
+    if (agent.active > 0)
+      throw conflict(`agent "${name}" has work`, `${agent.active} of its tasks are not over`, ["tutti ls", "tutti stop <task>"]);
     return { plan: { statements: [deleteAgent(name)], events: [agentEvent("agent.removed", agent)] }, result: agent };
   },
 });

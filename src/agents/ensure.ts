@@ -18,7 +18,8 @@ export const agentOf = (agent: NewAgent, detection: Detection): Agent => ({
 });
 
 /** The built-in demo model is shown as one wherever its work is shown. */
-export const isDemo = ({ backend, settings }: Pick<Agent, "backend" | "settings">): boolean => backend === "model" && settings.provider === "demo";
+export const isDemo = ({ backend, settings }: Pick<Agent, "backend" | "settings">): boolean =>
+  backend === "model" && settings.provider === "demo";
 
 /** The agent as a probe found it now. */
 export const withDetection = (agent: Agent, detection: Detection): Agent => ({ ...agent, ...stateOf(detection, agent.active), detection });
@@ -35,7 +36,10 @@ export const agentEvent = (type: "agent.created" | "agent.updated" | "agent.remo
 });
 
 /** The plan's pieces that store what a probe found, for those agents whose answer is another than before. */
-export function planDetections(agents: readonly Agent[], detections: ReadonlyMap<string, Detection>): { statements: Statement[]; events: NewEvent[] } {
+export function planDetections(
+  agents: readonly Agent[],
+  detections: ReadonlyMap<string, Detection>,
+): { statements: Statement[]; events: NewEvent[] } {
   const changed = agents.flatMap((agent) => {
     const found = detections.get(agent.name);
     return found && canonical(found) !== canonical(agent.detection) ? [withDetection(agent, found)] : [];
@@ -47,7 +51,10 @@ export function planDetections(agents: readonly Agent[], detections: ReadonlyMap
  * At the server's start: makes the default agents that are not there yet, and looks again for all that are. What a person
  * saved stays as it is, whatever the probe says.
  */
-export async function ensureAgents(services: { db: Db; detect: Detect; clock: { now(): number } }, defaults: readonly NewAgent[]): Promise<void> {
+export async function ensureAgents(
+  services: { db: Db; detect: Detect; clock: { now(): number } },
+  defaults: readonly NewAgent[],
+): Promise<void> {
   const { db, detect, clock } = services;
   const saved = await listAgents(db.read);
   const missing = defaults.filter((agent) => !saved.some(({ name }) => name === agent.name));

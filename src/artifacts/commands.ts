@@ -10,6 +10,7 @@ export const getArtifact = blob({
   async run({ id }, { artifacts }) {
     const size = await artifacts.size(id);
     // What it is nobody says for sure; whoever knows gives it a name.
-    return { type: "application/octet-stream", size, etag: id, open: (start, end) => artifacts.open(id, start, end) };
+    // A blob's end is its last byte, an artifact's the place behind it.
+    return { type: "application/octet-stream", size, etag: id, open: (start, end) => artifacts.open(id, start, end + 1) };
   },
 });

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { AppError, errorFromBody, type ErrorBody } from "../errors.ts";
 import type { Blob, Command, Entry, Query, Stream } from "../registry.ts";
 import { readServerSentEvents, type ServerSentEvent } from "./http/sse-reader.ts";
@@ -75,6 +75,13 @@ export interface ClientOptions<Entries extends readonly Entry[]> {
   fetch?: typeof fetch;
 }
 
+interface Sending {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal;
+}
+
 const firstPauseMs = 250;
 const longestPauseMs = 5_000;
 
@@ -94,9 +101,13 @@ export function makeOpenClient(options: ClientOptions<readonly Entry[]>): OpenCl
     return entry as Extract<Entry, { kind: Kind }>;
   }
 
-  async function send(path: string, init: RequestInit & { headers?: Record<string, string> }): Promise<Response> {
-    const headers = { authorization: `Bearer ${options.token}`, ...init.headers };
-    const response = await reach(() => (options.fetch ?? fetch)(new URL(path, options.url), { ...init, headers }), options.url, init.signal);
+  async function send(path: string, init: Sending): Promise<Response> {
+    const headers = { ...init.headers, authorization: `Bearer ${options.token}` };
+    const response = await reach(
+      () => (options.fetch ?? fetch)(new URL(path, options.url), { ...init, headers }),
+      options.url,
+      init.signal,
+    );
     if (!response.ok) throw await errorOf(response, options.url);
     return response;
   }
@@ -118,7 +129,7 @@ export function makeOpenClient(options: ClientOptions<readonly Entry[]>): OpenCl
 
     async *follow(name, input, follow = {}) {
       const address = addressOf(entryOf("stream", name), input);
-      yield* followFrom((headers, signal) => send(address, { headers, signal }), follow);
+      yield* followFrom(options.url, (headers, signal) => send(address, { headers, signal }), follow);
     },
 
     async blob(name, input, { signal, range } = {}) {
@@ -128,16 +139,30 @@ export function makeOpenClient(options: ClientOptions<readonly Entry[]>): OpenCl
       return {
         type: response.headers.get("content-type") ?? "application/octet-stream",
         size: Number(response.headers.get("content-length") ?? 0),
-        body: response.body ?? emptyBody(),
+        body: bodyOf(response, options.url, signal),
       };
     },
   };
 }
 
-async function* emptyBody(): AsyncGenerator<Uint8Array> {}
+/** A connection that is lost half-way is an error of its own kind, not a shorter body. */
+async function* bodyOf(response: Response, url: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (!reader) return;
+  try {
+    for (;;) {
+      const { done, value } = await reach(() => reader.read(), url, signal);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined); // It may be broken already.
+  }
+}
 
 /** A stream ends with `end` (no more) or `error`; anything else is a lost connection, and we go on behind the last id. */
 async function* followFrom(
+  url: string,
   connect: (headers: Record<string, string>, signal: AbortSignal | undefined) => Promise<Response>,
   { after = null, signal, onReset, patienceMs = 60_000 }: FollowOptions,
 ): AsyncGenerator<Followed<never>, void> {
@@ -149,7 +174,7 @@ async function* followFrom(
     try {
       const response = await connect(position === null ? {} : { "last-event-id": position }, signal);
       connectedOnce = true;
-      for await (const item of readServerSentEvents(response.body ?? emptyBody())) {
+      for await (const item of readServerSentEvents(bodyOf(response, url, signal))) {
         lostAt = null;
         pauseMs = firstPauseMs;
         if (item.id !== null) position = item.id;
@@ -161,9 +186,9 @@ async function* followFrom(
     } catch (error) {
       if (signal?.aborted) return;
       // Only a lost connection is worth another try; what the server refuses it will refuse again.
-      if (error instanceof AppError && (!error.retryable || !connectedOnce)) throw error;
+      if (!(error instanceof AppError) || !error.retryable || !connectedOnce) throw error;
       lostAt ??= Date.now();
-      if (Date.now() - lostAt > patienceMs) throw error instanceof AppError ? error : unreachable(null, error);
+      if (Date.now() - lostAt > patienceMs) throw error;
     }
     await pause(pauseMs * (0.5 + Math.random() / 2), signal);
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);
@@ -179,15 +204,20 @@ export function addressOf(entry: Query | Stream | Blob, input: unknown): string 
   const path = `/api${entry.path}`.replaceAll(/:([A-Za-z]+)/g, (_, field: string) => {
     const value = fields.get(field);
     fields.delete(field);
-    if (value === undefined || value === "") throw new AppError("invalid_input", `${entry.name}: ${field} is missing`);
-    return encodeURIComponent(String(value));
+    const text = textOf(value);
+    // Dots alone would be read as steps in the path.
+    if (text === "" || text === "." || text === "..") throw new AppError("invalid_input", `${entry.name}: ${field} is missing`);
+    return encodeURIComponent(text);
   });
   const search = new URLSearchParams();
   for (const [field, value] of fields) {
-    for (const item of Array.isArray(value) ? value : [value]) if (item !== undefined && item !== null) search.append(field, String(item));
+    for (const item of Array.isArray(value) ? value : [value]) if (item !== undefined && item !== null) search.append(field, textOf(item));
   }
-  return search.size > 0 ? `${path}?${search}` : path;
+  return search.size > 0 ? `${path}?${search.toString()}` : path;
 }
+
+const textOf = (value: unknown): string =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : "";
 
 async function reach<T>(act: () => Promise<T>, url: string, signal: AbortSignal | null | undefined): Promise<T> {
   try {
@@ -198,9 +228,9 @@ async function reach<T>(act: () => Promise<T>, url: string, signal: AbortSignal 
   }
 }
 
-function unreachable(url: string | null, cause: unknown): AppError {
+function unreachable(url: string, cause: unknown): AppError {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-  return new AppError("unreachable", url ? `no Tutti server answers at ${url}` : "the connection to the Tutti server was lost", {
+  return new AppError("unreachable", `no Tutti server answers at ${url}`, {
     why: inner instanceof Error ? inner.message || inner.name : String(inner),
     fix: ["tutti up"],
     cause,
@@ -212,7 +242,10 @@ async function errorOf(response: Response, url: string): Promise<AppError> {
   if (response.headers.get("content-type")?.startsWith("application/problem+json")) {
     return errorFromBody(JSON.parse(text) as Partial<ErrorBody>);
   }
-  return new AppError("unreachable", `what answers at ${url} is not a Tutti server`, { why: `it answered ${response.status}`, fix: ["tutti up"] });
+  return new AppError("unreachable", `what answers at ${url} is not a Tutti server`, {
+    why: `it answered ${response.status}`,
+    fix: ["tutti up"],
+  });
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

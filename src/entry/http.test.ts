@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
 import { z } from "zod";
 import { revokeToken } from "../access/store.ts";
 import { AppError } from "../errors.ts";
@@ -75,7 +76,12 @@ const entries = [
     name: "note.get",
     help: "What the server understood.",
     path: "/notes/:id",
-    input: z.strictObject({ id: z.string(), limit: z.int().optional(), deep: z.boolean().optional(), tags: z.array(z.string()).optional() }),
+    input: z.strictObject({
+      id: z.string(),
+      limit: z.int().optional(),
+      deep: z.boolean().optional(),
+      tags: z.array(z.string()).optional(),
+    }),
     output: z.unknown(),
     access: "person",
     run: async (input) => input,
@@ -96,7 +102,7 @@ const entries = [
     input: z.object({}),
     output: z.object({}),
     access: "person",
-    run: () => new Promise((resolve) => setTimeout(() => resolve({}), 100)),
+    run: async () => await wait(100, {}),
   }),
   blob({
     name: "note.bytes",
@@ -163,12 +169,16 @@ suite("http", () => {
   });
   after(() => server.close());
 
-  const add = (body: string, headers: Record<string, string> = json) => server.send("/api/commands/note.add", { method: "POST", body, headers });
+  const add = (body: string, headers: Record<string, string> = json) =>
+    server.send("/api/commands/note.add", { method: "POST", body, headers });
   const codeOf = (text: string): unknown => (JSON.parse(text) as { code?: unknown }).code;
 
   /** A stream read by hand. */
-  async function follow(path: string): Promise<{ socket: Socket; text(): string; until(part: string): Promise<void>; closed: Promise<unknown> }> {
-    const socket = connect(server.port, "127.0.0.1");
+  async function follow(
+    path: string,
+    { port, tokens }: TestServer = server,
+  ): Promise<{ socket: Socket; text(): string; until(part: string): Promise<void>; closed: Promise<unknown> }> {
+    const socket = connect(port, "127.0.0.1");
     let text = "";
     let check: () => void = () => undefined;
     socket.setEncoding("utf8").on("data", (chunk: string) => {
@@ -178,7 +188,7 @@ suite("http", () => {
     // A cut connection is one of the things that are looked for here.
     socket.on("error", () => socket.destroy());
     const closed = once(socket, "close");
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${server.tokens.person}\r\n\r\n`);
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${tokens.person}\r\n\r\n`);
     const until = (part: string): Promise<void> =>
       new Promise((resolve, reject) => {
         const timer = setTimeout(() => reject(new Error(`waited for ${part} in ${text}`)), 5_000);
@@ -200,11 +210,30 @@ suite("http", () => {
   });
 
   test("local names with any port, and names that were given, are ours; what only looks like one is not", async () => {
-    const status = async (host: string, more: Record<string, string> = {}) => (await server.send("/api/notes/list", { headers: { host, ...more } })).status;
-    for (const host of ["127.0.0.1", "localhost:1", "LOCALHOST:7420", "[::1]:7420", "agent.localhost:80", "tutti.example", "Tutti.Example:443"]) {
+    const status = async (host: string, more: Record<string, string> = {}) =>
+      (await server.send("/api/notes/list", { headers: { host, ...more } })).status;
+    for (const host of [
+      "127.0.0.1",
+      "localhost:1",
+      "LOCALHOST:7420",
+      "[::1]:7420",
+      "agent.localhost:80",
+      "tutti.example",
+      "Tutti.Example:443",
+    ]) {
       assert.equal(await status(host), 200, host);
     }
-    for (const host of ["localhost.", "localhost.evil.example", "evil-localhost", "127.0.0.1@evil.example", "127.0.0.2", "0.0.0.0", "[::]", ".localhost", "localhost:x"]) {
+    for (const host of [
+      "localhost.",
+      "localhost.evil.example",
+      "evil-localhost",
+      "127.0.0.1@evil.example",
+      "127.0.0.2",
+      "0.0.0.0",
+      "[::]",
+      ".localhost",
+      "localhost:x",
+    ]) {
       assert.equal(await status(host), 403, host);
     }
     assert.equal(await status("localhost:7420", { origin: "http://localhost:7420" }), 200);
@@ -219,7 +248,7 @@ suite("http", () => {
   test("an answer is JSON that nobody may guess, frame or share; there is no CORS", async () => {
     const { headers } = await server.send("/api/notes/list", { headers: { host: "localhost", origin: "http://localhost" } });
     assert.equal(headers["x-content-type-options"], "nosniff");
-    assert.match(headers["content-security-policy"] ?? "", /default-src 'none'/);
+    assert.match(String(headers["content-security-policy"]), /default-src 'none'/);
     assert.equal(headers["access-control-allow-origin"], undefined);
   });
 
@@ -287,11 +316,12 @@ suite("http", () => {
   });
 
   test("a blob is a download in a sandbox, whole or in parts", async () => {
-    const get = (range?: string, more: Record<string, string> = {}) => server.send("/api/notes/x/bytes", { headers: { ...(range ? { range } : {}), ...more } });
+    const get = (range?: string, more: Record<string, string> = {}) =>
+      server.send("/api/notes/x/bytes", { headers: { ...(range ? { range } : {}), ...more } });
     const whole = await get();
     assert.deepEqual([whole.status, whole.text, whole.headers["accept-ranges"]], [200, "0123456789", "bytes"]);
     assert.equal(whole.headers["content-disposition"], "attachment");
-    assert.match(whole.headers["content-security-policy"] ?? "", /^sandbox;/);
+    assert.match(String(whole.headers["content-security-policy"]), /^sandbox;/);
     for (const [range, text, content] of [
       ["bytes=2-4", "234", "bytes 2-4/10"],
       ["bytes=7-", "789", "bytes 7-9/10"],
@@ -340,14 +370,12 @@ suite("http", () => {
   test("a stream ends soon after its token was revoked", async () => {
     const made = await openServer({ entries, streams: { tokenCheckMs: 20 } });
     try {
-      const socket = connect(made.port, "127.0.0.1");
-      let text = "";
-      socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-      socket.write(`GET /api/follow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${made.tokens.person}\r\n\r\n`);
-      await once(socket, "data");
+      const client = await follow("/api/follow", made);
+      await client.until("200 OK");
       await made.services.db.commit({ statements: [revokeToken(made.tokens.person.split("_")[1] ?? "", 1)], events: [] });
-      await once(socket, "end");
-      assert.match(text, /event: error\ndata: \{"code":"unauthenticated"/);
+      await client.until('event: error\ndata: {"code":"unauthenticated"');
+      // The last piece of the answer: there is nothing behind it.
+      await client.until("\r\n0\r\n\r\n");
     } finally {
       await made.close();
     }
@@ -373,9 +401,15 @@ suite("http", () => {
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;
     const options = { registry: makeRegistry([]), services: server.services, log: { error: () => undefined } };
-    await assert.rejects(serveHttp({ ...options, host: "127.0.0.1", port }), (error: AppError) => error.code === "already_running" && error.message.includes(String(port)));
+    await assert.rejects(
+      serveHttp({ ...options, host: "127.0.0.1", port }),
+      (error: AppError) => error.code === "already_running" && error.message.includes(String(port)),
+    );
     await assert.rejects(serveHttp({ ...options, host: "0.0.0.0", port: 0 }), (error: AppError) => error.code === "invalid_input");
-    const [one, two] = [await serveHttp({ ...options, host: "127.0.0.1", port: null }), await serveHttp({ ...options, host: "127.0.0.1", port: null })];
+    const [one, two] = [
+      await serveHttp({ ...options, host: "127.0.0.1", port: null }),
+      await serveHttp({ ...options, host: "127.0.0.1", port: null }),
+    ];
     assert.ok(one.port >= 7420 && two.port > one.port && two.port < 7440);
     await Promise.all([one.close(), two.close(), two.close()]);
     taken.close();

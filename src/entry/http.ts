@@ -110,7 +110,10 @@ async function handle(handling: Handling, request: IncomingMessage, response: Se
   } catch (error) {
     const problem = toAppError(error);
     if (problem.code === "internal" && !response.destroyed) {
-      handling.log.error({ err: problem.cause, method: request.method, path: addressOf(request).path }, "a request failed inside the server");
+      handling.log.error(
+        { err: problem.cause, method: request.method, path: addressOf(request).path },
+        "a request failed inside the server",
+      );
     }
     if (response.headersSent) response.destroy();
     // What is left of a body is not read: the connection cannot carry another request.
@@ -169,12 +172,15 @@ class MethodNotAllowed extends AppError {
   }
 }
 
-const allowHeader = (error: unknown): Record<string, string> => (error instanceof MethodNotAllowed ? { allow: error.allow.join(", ") } : {});
+const allowHeader = (error: unknown): Record<string, string> =>
+  error instanceof MethodNotAllowed ? { allow: error.allow.join(", ") } : {};
 
 function addressOf(request: IncomingMessage): { path: string; search: URLSearchParams } {
   const url = request.url ?? "";
   const mark = url.indexOf("?");
-  return mark < 0 ? { path: url, search: new URLSearchParams() } : { path: url.slice(0, mark), search: new URLSearchParams(url.slice(mark + 1)) };
+  return mark < 0
+    ? { path: url, search: new URLSearchParams() }
+    : { path: url.slice(0, mark), search: new URLSearchParams(url.slice(mark + 1)) };
 }
 
 /** Throws AppError invalid_input: a position is one of ours, and ours fit into a header. */
@@ -191,7 +197,9 @@ async function refuseUpgrade(handling: Handling, request: IncomingMessage, socke
   socket.on("error", () => socket.destroy());
   const refusal = await enter(handling, request).then(() => new AppError("not_found", "there is nothing to upgrade to"), toAppError);
   const { status, headers, body } = problemOf(refusal);
-  const lines = Object.entries({ ...headers, connection: "close", "x-content-type-options": "nosniff" }).map(([name, value]) => `${name}: ${value}`);
+  const lines = Object.entries({ ...headers, connection: "close", "x-content-type-options": "nosniff" }).map(
+    ([name, value]) => `${name}: ${value}`,
+  );
   socket.end(`HTTP/1.1 ${status} ${refusal.code}\r\n${lines.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
 }
 
@@ -212,10 +220,14 @@ async function listen(server: Server, host: string, port: number, tries: number)
       if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     }
   }
-  throw new AppError("already_running", tries === 1 ? `port ${port} is in use` : `the ports from ${port} to ${port + tries - 1} are in use`, {
-    why: "another program listens there",
-    fix: ["TUTTI_PORT=<another port> npm start"],
-  });
+  throw new AppError(
+    "already_running",
+    tries === 1 ? `port ${port} is in use` : `the ports from ${port} to ${port + tries - 1} are in use`,
+    {
+      why: "another program listens there",
+      fix: ["TUTTI_PORT=<another port> npm start"],
+    },
+  );
 }
 
 function listenOn(server: Server, host: string, port: number): Promise<number> {

@@ -24,7 +24,9 @@ export const listEventsQuery = query({
   cli: { verb: "events", columns: ["at", "stream", "seq", "type", "data"], custom: true },
   async run({ limit, cursor, ...filter }, { read }) {
     const events = await listEvents(read, { ...filter, behind: positionOf(cursor), limit: limit + 1 });
-    const { items, next } = page(events, limit, ({ at, stream, seq }) => Buffer.from(JSON.stringify([at, stream, seq])).toString("base64url"));
+    const { items, next } = page(events, limit, ({ at, stream, seq }) =>
+      Buffer.from(JSON.stringify([at, stream, seq])).toString("base64url"),
+    );
     // The store holds what was an event type when it was written; the schema checks it on the way out.
     return { items: items as Event[], next };
   },
@@ -36,7 +38,8 @@ const Position = z.tuple([z.int(), z.string(), z.int()]);
 function positionOf(cursor: string | undefined): EventPosition | null {
   if (cursor === undefined) return null;
   const position = Position.safeParse(jsonOf(cursor));
-  if (!position.success) throw invalidInput("the cursor does not name a place in this list", undefined, ["leave the cursor out to start again"]);
+  if (!position.success)
+    throw invalidInput("the cursor does not name a place in this list", undefined, ["leave the cursor out to start again"]);
   const [at, stream, seq] = position.data;
   return { at, stream, seq };
 }

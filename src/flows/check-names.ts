@@ -59,7 +59,7 @@ function checkUse(path: readonly string[], at: () => Position, within: Within): 
 
 function checkMember(root: string, member: string | undefined, known: readonly string[], at: () => Position, problems: Problems): void {
   if (member === undefined || known.includes(member)) return;
-  const all = known.length === 0 ? `the flow has no ${quoted(root)}` : `there are: ${known.join(", ")}`;
+  const all = known.length === 0 ? `nothing is declared in ${quoted(root)}` : `there are: ${known.join(", ")}`;
   problems.add(at(), `${quoted(`${root}.${member}`)} is not known`, suggest(member, known, all));
 }
 
@@ -67,7 +67,8 @@ function refuseRoot(root: string, at: Position, { scope, names }: Within): void 
   const known = ["inputs", "steps", "run", ...scope.roots, ...(scope.with === null ? [] : ["with"])];
   const where = Object.hasOwn(elsewhere, root) ? elsewhere[root] : undefined;
   if (where !== undefined) return names.problems.add(at, `${quoted(root)} is not known here`, `it is known ${where}`);
-  if (root === "env") return names.problems.add(at, "`env` is not known in expressions", "give the value in `with` and name it as `with.x`");
+  if (root === "env")
+    return names.problems.add(at, "`env` is not known in expressions", "give the value in `with` and name it as `with.x`");
   const fix = names.ids.includes(root)
     ? `write \`steps.${root}\``
     : names.inputs.includes(root)
@@ -79,12 +80,17 @@ function refuseRoot(root: string, at: Position, { scope, names }: Within): void 
 function checkStep(path: readonly string[], at: () => Position, within: Within): void {
   const { names, scope } = within;
   const [, id, field] = path;
-  if (id === undefined) return names.problems.add(at(), "`steps` must be followed by the name of a step", 'write steps.name or steps["name"]');
+  if (id === undefined)
+    return names.problems.add(at(), "`steps` must be followed by the name of a step", 'write steps.name or steps["name"]');
   if (!names.ids.includes(id)) return names.problems.add(at(), `there is no step ${quoted(id)}`, likelyStep(id, names));
   const own = names.ids[scope.step];
   if (own === id) return names.problems.add(at(), `step ${quoted(id)} cannot read its own result`, null);
   if (typeof own === "string" && names.ancestors?.get(own)?.has(id) === false) {
-    return names.problems.add(at(), `the result of ${quoted(id)} is not known here: ${quoted(own)} does not wait for it`, `add ${id} to the needs of ${own}`);
+    return names.problems.add(
+      at(),
+      `the result of ${quoted(id)} is not known here: ${quoted(own)} does not wait for it`,
+      `add ${id} to the needs of ${own}`,
+    );
   }
   if (field !== undefined) checkField(id, field, at, names);
 }
@@ -98,9 +104,14 @@ function likelyStep(id: string, names: Names): string | null {
 
 function checkField(id: string, field: string, at: () => Position, { kinds, problems }: Names): void {
   const kind = kinds.get(id);
-  if (!fields.includes(field)) problems.add(at(), `a step has no ${quoted(field)}`, suggest(field, fields, `there are: ${fields.join(", ")}`));
+  if (!fields.includes(field))
+    problems.add(at(), `a step has no ${quoted(field)}`, suggest(field, fields, `there are: ${fields.join(", ")}`));
   else if (kind === "each" && (field === "output" || field === "commit")) {
-    problems.add(at(), `${quoted(id)} is a group, it has no single ${field}`, `write steps.${id}.outputs: a list with the output of each item that was done`);
+    problems.add(
+      at(),
+      `${quoted(id)} is a group, it has no single ${field}`,
+      `write steps.${id}.outputs: a list with the output of each item that was done`,
+    );
   } else if (kind !== undefined && kind !== "each" && field === "outputs") {
     problems.add(at(), `${quoted(id)} is no group, it has one output`, `write steps.${id}.output`);
   } else if (kind !== undefined && kind !== "ask" && field === "answer") {

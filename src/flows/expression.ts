@@ -19,8 +19,18 @@ const loops = new Set(["all", "exists", "exists_one", "map", "filter"]);
 const calls = new Set(["size", "string", "int", "double", "bool", "type", "dyn", "has"]);
 const methods = new Set([
   ...loops,
-  ...["size", "contains", "startsWith", "endsWith", "lowerAscii", "upperAscii", "trim"],
-  ...["indexOf", "lastIndexOf", "substring", "split", "join"],
+  "size",
+  "contains",
+  "startsWith",
+  "endsWith",
+  "lowerAscii",
+  "upperAscii",
+  "trim",
+  "indexOf",
+  "lastIndexOf",
+  "substring",
+  "split",
+  "join",
 ]);
 const typeNames = new Set(["bool", "int", "double", "string", "list", "map", "null_type", "type"]);
 const forbiddenKeys = new Set(["__proto__", "constructor", "prototype"]);
@@ -57,8 +67,8 @@ interface Expression {
   type: string;
   /** The path, when the expression is nothing else. */
   path: string[] | null;
-  loopDepth: number;
-  loopCount: number;
+  /** For each loop how deep it stands in others, from 1. */
+  loopDepths: number[];
   /** How many lists or texts can be joined into one: one more than the number of `+`. */
   joins: number;
   splits: boolean;
@@ -139,12 +149,12 @@ function endOfExpression(text: string, start: number): number {
 
 function endOfText(text: string, at: number): number {
   const quote = text[at] ?? "";
-  const isRaw = /(?:^|[^A-Za-z0-9_])[rR]$/.test(text.slice(Math.max(0, at - 2), at));
   const closing = text.startsWith(quote.repeat(3), at) ? quote.repeat(3) : quote;
   let next = at + closing.length;
   while (next < text.length) {
     if (text.startsWith(closing, next)) return next + closing.length;
-    next += text[next] === "\\" && !isRaw ? 2 : 1;
+    // As in the library, also in raw texts: r"\"" ends at its last quote.
+    next += text[next] === "\\" ? 2 : 1;
   }
   return -1;
 }
@@ -253,7 +263,7 @@ function parseExpression(cel: string): Expression | Fault {
     // Checking leaves its marks on the tree: what runs is parsed afresh.
     const checked = environment.parse(cel).check();
     const parsed = environment.parse(cel);
-    const reading: Reading = { uses: [], loopDepth: 0, loopCount: 0, joins: 1, splits: false };
+    const reading: Reading = { uses: [], loopDepths: [], joins: 1, splits: false };
     walk(parsed.ast, reading, new Set(), 0);
     if (checked.error !== undefined) throw checked.error;
     return { ...reading, run: (context) => parsed(context) as unknown, type: checked.type ?? "dyn", path: purePath(parsed.ast) };
@@ -264,7 +274,7 @@ function parseExpression(cel: string): Expression | Fault {
   }
 }
 
-type Reading = Pick<Expression, "uses" | "loopDepth" | "loopCount" | "joins" | "splits">;
+type Reading = Pick<Expression, "uses" | "loopDepths" | "joins" | "splits">;
 
 /** Collects what is read and refuses what is not offered. `bound` holds the names that loops gave. */
 function walk(node: ASTNode, reading: Reading, bound: ReadonlySet<string>, depth: number): void {
@@ -297,7 +307,7 @@ function walk(node: ASTNode, reading: Reading, bound: ReadonlySet<string>, depth
     case "-_":
       return visit(node.args);
     case "in":
-      countLoop(reading, depth);
+      reading.loopDepths.push(depth + 1);
       return node.args.forEach(visit);
     case "+":
       reading.joins += 1;
@@ -317,13 +327,8 @@ function walkMethod(node: ASTNode & { op: "rcall" }, reading: Reading, bound: Re
   if (variable?.op !== "id" || bodies.length === 0) {
     throw new Refusal(`\`${name}\` needs a name and an expression, as in list.${name}(x, x > 1)`, node.start);
   }
-  countLoop(reading, depth);
+  reading.loopDepths.push(depth + 1);
   for (const body of bodies) walk(body, reading, new Set([...bound, variable.args]), depth + 1);
-}
-
-function countLoop(reading: Reading, depth: number): void {
-  reading.loopCount += 1;
-  reading.loopDepth = Math.max(reading.loopDepth, depth + 1);
 }
 
 function walkPath(node: ASTNode, reading: Reading, bound: ReadonlySet<string>, depth: number): void {
@@ -413,7 +418,7 @@ interface Size {
 
 function refuseMuchWork(expression: Expression, size: Size): void {
   const largest = Math.max(size.largest, expression.splits ? size.text : 0, 1) * expression.joins;
-  const steps = expression.loopCount * largest ** expression.loopDepth;
+  const steps = expression.loopDepths.reduce((sum, depth) => sum + largest ** depth, 0);
   if (steps > maxSteps) throw new Refusal(`its loops could take ${steps} steps, more than ${maxSteps}`);
 }
 
@@ -469,7 +474,7 @@ function asText(cel: string, value: unknown): string {
       fix: ["give it a value with a condition, as in x == null ? 'none' : x", "leave it out of the text"],
     });
   }
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return JSON.stringify(value);
 }
 
 type CelError = ParseError | EvaluationError | CelTypeError;

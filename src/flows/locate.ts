@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, Scalar, type Node, type YAMLMap, type YAMLSeq } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Scalar, type YAMLMap, type YAMLSeq } from "yaml";
 import type { Position } from "./flow.ts";
 import type { Problems } from "./problems.ts";
 
@@ -29,7 +29,7 @@ const maxSyntaxProblems = 20;
 interface Locating {
   source: string;
   problems: Problems;
-  place(offset: number): Position;
+  place: (offset: number) => Position;
   anchors: Map<string, Located>;
 }
 
@@ -43,7 +43,8 @@ export function locate(source: string, file: string, problems: Problems): Locate
     return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
   };
   const faults = [...document.errors, ...document.warnings];
-  for (const fault of faults.slice(0, maxSyntaxProblems)) problems.add(place(fault.pos[0]), `this is no valid YAML: ${fault.message}`, null);
+  for (const fault of faults.slice(0, maxSyntaxProblems))
+    problems.add(place(fault.pos[0]), `this is no valid YAML: ${fault.message}`, null);
   if (faults.length > 0) return null;
   return locateNode(document.contents, { source, problems, place, anchors: new Map() }, 0, 0);
 }
@@ -92,10 +93,12 @@ function locateMap(node: YAMLMap, at: Position, locating: Locating, depth: numbe
     const key = pair.key as Node | null;
     const keyAt = locating.place(key?.range?.[0] ?? node.range?.[0] ?? 0);
     const value = locateNode(pair.value as Node | null, locating, key?.range?.[1] ?? 0, depth + 1);
-    const name = isScalar(key) && key.value !== null ? (typeof key.value === "string" ? key.value : (key.source ?? String(key.value))) : null;
+    const name =
+      isScalar(key) && key.value !== null ? (typeof key.value === "string" ? key.value : (key.source ?? JSON.stringify(key.value))) : null;
     const earlier = name === null ? undefined : entries.get(name);
     if (name === null) locating.problems.add(keyAt, "a key must be text", null);
-    else if (earlier) locating.problems.add(keyAt, `the key ${quoted(name)} is given twice, first in line ${earlier.at.line}`, "remove one of them");
+    else if (earlier)
+      locating.problems.add(keyAt, `the key ${quoted(name)} is given twice, first in line ${earlier.at.line}`, "remove one of them");
     else entries.set(name, { at: keyAt, value });
   }
   return { kind: "map", at, entries };
@@ -111,7 +114,8 @@ function textOf(node: Scalar, value: string, at: Position, { source, place }: Lo
     const open = value.lastIndexOf("${{", offset);
     if (open === -1) return at;
     let found = source.indexOf("${{", start);
-    for (let skip = value.slice(0, open).split("${{").length - 1; skip > 0 && found !== -1; skip -= 1) found = source.indexOf("${{", found + 3);
+    for (let skip = value.slice(0, open).split("${{").length - 1; skip > 0 && found !== -1; skip -= 1)
+      found = source.indexOf("${{", found + 3);
     if (found === -1 || found >= end) return at;
     const isSame = source.slice(found, found + offset - open) === value.slice(open, offset);
     return place(isSame ? found + offset - open : found);

@@ -32,7 +32,11 @@ export function fieldsOf(at: Position, entries: Map<string, Entry>): Fields {
 }
 
 /** Names every key that is not one of the known ones. */
-export function refuseUnknownKeys(fields: Fields, known: readonly string[], { name, problems }: { name: string; problems: Problems }): void {
+export function refuseUnknownKeys(
+  fields: Fields,
+  known: readonly string[],
+  { name, problems }: { name: string; problems: Problems },
+): void {
   for (const [key, entry] of fields.entries) {
     if (known.includes(key)) continue;
     const where = name === "" ? "" : ` in ${quoted(name)}`;
@@ -92,7 +96,11 @@ export function readDuration({ name, node }: Named, problems: Problems): number 
   const [, amount, unit = ""] = /^(\d{1,6}(?:\.\d{1,3})?)([smhd])$/.exec(text) ?? [];
   const ms = Math.round(Number(amount) * (units[unit] ?? 0));
   if (amount !== undefined && ms >= 1_000 && ms <= 90 * 86_400_000) return ms;
-  problems.add(node.at, `${quoted(name)} must be a time from 1s to 90d, this is ${text === "" ? kindOf(node) : quoted(text)}`, "write it like 90s, 30m, 24h or 7d");
+  problems.add(
+    node.at,
+    `${quoted(name)} must be a time from 1s to 90d, this is ${text === "" ? kindOf(node) : quoted(text)}`,
+    "write it like 90s, 30m, 24h or 7d",
+  );
   return null;
 }
 

@@ -25,7 +25,7 @@ export interface Written {
 export interface Reading {
   file: string;
   problems: Problems;
-  readFile(path: string): string | null;
+  readFile: (path: string) => string | null;
   /** Every template of the flow. */
   written: Written[];
 }
@@ -52,7 +52,11 @@ export function readTemplateText(text: Text, scope: Scope, reading: Reading): Te
 }
 
 /** A template of exactly one expression, whose type must be one of those given as far as it is known. */
-export function readExpression({ name, node }: Named, types: readonly string[], { scope, reading }: { scope: Scope; reading: Reading }): Template | null {
+export function readExpression(
+  { name, node }: Named,
+  types: readonly string[],
+  { scope, reading }: { scope: Scope; reading: Reading },
+): Template | null {
   const { problems } = reading;
   if (node.kind !== "scalar" || node.value === null) {
     problems.add(node.at, `${quoted(name)} must be an expression, this is ${kindOf(node)}`, `write it as "\${{ ... }}"`);

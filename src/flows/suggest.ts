@@ -2,7 +2,8 @@
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   const wanted = word.toLowerCase();
   let best: string | null = null;
-  let least = Math.floor(Math.min(word.length, 60) / 3) + 1;
+  // One letter in three may be wrong, and one of two.
+  let least = word.length < 2 ? 1 : Math.max(1, Math.floor(Math.min(word.length, 60) / 3)) + 1;
   for (const candidate of candidates) {
     const found = distance(wanted, candidate.toLowerCase(), least);
     if (found < least) [best, least] = [candidate, found];

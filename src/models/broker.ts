@@ -50,7 +50,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const server = createServer((incoming, response) => {
     serve(incoming, response, options, limits).catch((error: unknown) => {
       // Only what we say ourselves: an unknown error could have anything in it.
-      options.log.warn({ path: pathOf(incoming), error: error instanceof Error ? error.name : typeof error }, "the broker could not pass a request on");
+      options.log.warn(
+        { path: pathOf(incoming), error: error instanceof Error ? error.name : typeof error },
+        "the broker could not pass a request on",
+      );
       refuse(response, new Refusal(502, "the broker could not pass the request on"));
     });
   });
@@ -152,7 +155,7 @@ interface Passage {
   target: { baseUrl: string; key: string | null };
   body: Buffer | null;
   idleMs: number;
-  onUsage(usage: CallUsage): void;
+  onUsage: (usage: CallUsage) => void;
 }
 
 async function passOn({ incoming, response, target, body, idleMs, onUsage }: Passage): Promise<void> {
@@ -160,7 +163,13 @@ async function passOn({ incoming, response, target, body, idleMs, onUsage }: Pas
   const gone = new AbortController();
   // The session went away, or was ended: the provider need not go on.
   response.once("close", () => gone.abort());
-  const answered = await ask(url, { method: incoming.method ?? "POST", headers: headersFor(incoming.headers, target.key, body), body, idleMs, signal: gone.signal });
+  const answered = await ask(url, {
+    method: incoming.method ?? "POST",
+    headers: headersFor(incoming.headers, target.key, body),
+    body,
+    idleMs,
+    signal: gone.signal,
+  });
   const status = answered.statusCode ?? 502;
   const encoding = answered.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity") {

@@ -108,6 +108,9 @@ test("the list comes in pages, in the order of the names", async (t) => {
   for (const name of ["c", "a", "b"]) await run("provider.set", { ...local, name });
   const first = (await list({ limit: 2 })) as { items: { name: string }[]; next: string };
   const second = (await list({ limit: 2, cursor: first.next })) as { items: { name: string }[]; next: string | null };
-  assert.deepEqual([...first.items, ...second.items].map(({ name }) => name), ["a", "b", "c"]);
+  assert.deepEqual(
+    [...first.items, ...second.items].map(({ name }) => name),
+    ["a", "b", "c"],
+  );
   assert.equal(second.next, null);
 });

@@ -12,14 +12,22 @@ export const Provider = z.object({
 export type Provider = z.infer<typeof Provider>;
 
 /** What a key may be: it becomes a header, so one word of printable letters. */
-const Key = z.string().trim().max(4096).regex(/^[\x21-\x7e]+$/, "one word of printable ASCII letters");
+const Key = z
+  .string()
+  .trim()
+  .max(4096)
+  .regex(/^[\x21-\x7e]+$/, "one word of printable ASCII letters");
 
 export const NewProvider = z.strictObject({
   name: Provider.shape.name.refine((name) => name !== "demo", `"demo" is the built-in demo model`),
-  baseUrl: z.string().trim().max(2000).superRefine((text, context) => {
-    const problem = problemOf(text);
-    if (problem) context.addIssue({ code: "custom", message: problem });
-  }),
+  baseUrl: z
+    .string()
+    .trim()
+    .max(2000)
+    .superRefine((text, context) => {
+      const problem = problemOf(text);
+      if (problem) context.addIssue({ code: "custom", message: problem });
+    }),
   model: Provider.shape.model,
   /** Left out: the key stays as it is; null: none any more. */
   key: Key.nullable().optional(),
@@ -37,4 +45,5 @@ function problemOf(text: string): string | null {
 export const plainUrl = (baseUrl: string): string => new URL(baseUrl).href.replace(/\/+$/, "");
 
 /** A key was given for one server: it goes to no other. */
-export const isSameServer = (a: string, b: string): boolean => URL.canParse(a) && URL.canParse(b) && new URL(a).origin === new URL(b).origin;
+export const isSameServer = (a: string, b: string): boolean =>
+  URL.canParse(a) && URL.canParse(b) && new URL(a).origin === new URL(b).origin;

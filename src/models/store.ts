@@ -49,13 +49,18 @@ export async function findProvider(
 ): Promise<{ baseUrl: string; key: string | null; model: string } | null> {
   const provider = await getProvider(read, name);
   if (!provider) return null;
-  return { baseUrl: provider.baseUrl, model: provider.model, key: provider.keyName === null ? null : await readKey(home, provider.keyName) };
+  return {
+    baseUrl: provider.baseUrl,
+    model: provider.model,
+    key: provider.keyName === null ? null : await readKey(home, provider.keyName),
+  };
 }
 
 const keyFile = (home: string, keyName: string): string => join(home, "keys", keyName);
 
 /** null when the file is gone: the provider will say that a key is missing. */
-const readKey = async (home: string, keyName: string): Promise<string | null> => (await readIfThere(keyFile(home, keyName)))?.trim() || null;
+const readKey = async (home: string, keyName: string): Promise<string | null> =>
+  (await readIfThere(keyFile(home, keyName)))?.trim() || null;
 
 /** For the server alone (0600 in a folder of 0700), on disk before the row that names it. Harmless twice. */
 export async function writeKey(home: string, keyName: string, key: string): Promise<void> {

@@ -141,6 +141,7 @@ async function give(options: AssignOptions, lease: Lease, choice: Choice): Promi
       const ended = outcome === null ? null : (JSON.parse(outcome) as { kind: string; output?: string });
       return ended?.kind === "done" ? [{ prompt, output: ended.output ?? "" }] : [];
     }),
+    interrupted: turns.length > 0 && turns.at(-1)?.outcome === null,
     nextTurn: (turns.at(-1)?.turn ?? 0) + 1,
     publish: task.run || spec.kind !== "agent" ? null : branch,
     label,

@@ -8,7 +8,10 @@ import { findProjectBySource, getProject, insertProject, listProjects, settingsT
 const Id = z.strictObject({ id: z.string().min(1).max(100) });
 
 /** What git takes as a branch's name, less the odd ones; never a flag. */
-const BranchName = z.string().max(200).regex(/^(?![-/.])(?!.*(\.\.|\/\/|@\{|\/\.))[^\s~^:?*[\]\\\p{Cc}]+(?<![/.])$/u, "is no name of a branch");
+const BranchName = z
+  .string()
+  .max(200)
+  .regex(/^(?![-/.])(?!.*(\.\.|\/\/|@\{|\/\.))[^\s~^:?*[\]\\\p{Cc}]+(?<![/.])$/u, "is no name of a branch");
 
 export const createProject = command({
   name: "project.create",
@@ -105,7 +108,9 @@ export const updateProject = command({
     return {
       plan: {
         statements: [updateSettings(id, text, settings)],
-        events: [{ stream: id, type: "project.updated", data: { id, settings: { ...settings, setup: settings.setup?.slice(0, 500) ?? null } } }],
+        events: [
+          { stream: id, type: "project.updated", data: { id, settings: { ...settings, setup: settings.setup?.slice(0, 500) ?? null } } },
+        ],
       },
       result: { ...before, settings },
     };

@@ -33,6 +33,8 @@ export const Assignment = z.object({
   vendorSession: z.string().nullable(),
   /** Turns that ended before, to go on from. */
   past: z.array(z.object({ prompt: z.string(), output: z.string() })),
+  /** The last turn was cut off: its unfinished changes are still in the clone. */
+  interrupted: z.boolean(),
   /** The number that the next turn gets. */
   nextTurn: z.int(),
   /** Published under this branch name in the person's repository when done; null inside a run. */

@@ -56,6 +56,9 @@ interface Conversation {
   connection: AgentConnection;
 }
 
+const afterInterruption =
+  "An earlier try at this was interrupted in the middle. Its unfinished changes are still in this folder: look at them (git status, git diff), and keep or undo them.";
+
 /** What a turn's answer is worth. */
 type Verdict =
   | { kind: "good"; value: unknown; verified: boolean | null }
@@ -66,7 +69,7 @@ type Verdict =
 async function converse(talk: Conversation): Promise<AttemptOutcome> {
   const { attempt, spec, workspace } = talk;
   let turn = attempt.assignment.nextTurn;
-  let text = spec.prompt;
+  let text = attempt.assignment.interrupted ? `${afterInterruption}\n\n${spec.prompt}` : spec.prompt;
   let outputsLeft = outputRetries;
   let checksLeft = spec.check?.retry ?? 0;
   for (;;) {

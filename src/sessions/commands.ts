@@ -111,4 +111,5 @@ function startOf(text: string | null): Place {
   return place;
 }
 
-const badCursor = () => invalidInput("the cursor does not name a place in this session", undefined, ["leave the cursor out to start again"]);
+const badCursor = () =>
+  invalidInput("the cursor does not name a place in this session", undefined, ["leave the cursor out to start again"]);

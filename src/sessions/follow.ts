@@ -22,7 +22,10 @@ interface FollowOptions {
   signal: AbortSignal;
 }
 
-export type SessionItem = { id: string; event: "entry"; data: TranscriptEntry } | { event: "delta"; data: Delta } | { event: "ready"; data: object };
+export type SessionItem =
+  | { id: string; event: "entry"; data: TranscriptEntry }
+  | { event: "delta"; data: Delta }
+  | { event: "ready"; data: object };
 
 /** A session's conversation as it is written: entries (numbered, none is missed) and live text. Ends when the session has ended. */
 export async function* followSession({ read, artifacts, bus, session, from, signal }: FollowOptions): AsyncGenerator<SessionItem, void> {

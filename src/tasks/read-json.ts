@@ -278,6 +278,6 @@ class JsonReader {
   }
 
   #cut(inside: string): NotJson {
-    return new NotJson(`the answer is cut off in the middle of ${inside}`, { end: this.#text.length, isCut: true, members: this.#members });
+    return new NotJson(`it is cut off in the middle of ${inside}`, { end: this.#text.length, isCut: true, members: this.#members });
   }
 }

@@ -96,7 +96,7 @@ export async function openBench(git: Git, repository: Repository, places: Sessio
 /** Everything but the index is new each time: refs, objects and configuration of an earlier turn are not looked at again. */
 async function layOut(git: Git, repository: Repository, places: SessionPlaces, base: string): Promise<void> {
   const { bench } = places;
-  const kept = `${bench}.index`;
+  const kept = places.keptIndex;
   const index = await lstat(join(bench, "index")).catch(() => null);
   if (index?.isFile()) await rename(join(bench, "index"), kept);
   await rm(bench, { recursive: true, force: true });

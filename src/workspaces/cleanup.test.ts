@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import type { Workspace } from "./workspace.ts";
@@ -25,7 +25,7 @@ test("the last state is kept under refs/keep before the folder goes, and again i
   write(at("never snapshotted.txt"), "work");
   await remove();
   assert.equal(existsSync(folder()), false);
-  assert.equal(existsSync(join(world.home, "snapshots/s1")), false);
+  assert.deepEqual(readdirSync(join(world.home, "snapshots")), []);
   assert.equal(world.git(world.mirror, "show", "refs/keep/s1:never snapshotted.txt"), "work");
   assert.equal(world.git(world.mirror, "log", "-1", "--format=%an|%cn", "refs/keep/s1"), "Ada Lovelace|Tutti");
   await remove();
@@ -44,6 +44,17 @@ test("other branches and the stash are kept too", async () => {
   assert.deepEqual(refs(), ["refs/keep/s1", "refs/keep/s1.heads/try/one", "refs/keep/s1.stash"]);
   assert.equal(world.git(world.mirror, "show", "refs/keep/s1.heads/try/one:one.txt"), "one");
   assert.equal(world.git(world.mirror, "show", "refs/keep/s1.stash:README.md"), "stashed");
+});
+
+test("commits of a detached HEAD are kept when the session's own branch is gone", async () => {
+  write(at("one.txt"), "one");
+  inClone("add", "-A");
+  inClone("commit", "-qm", "one");
+  const commit = inClone("rev-parse", "HEAD");
+  inClone("checkout", "-q", "--detach");
+  inClone("branch", "-D", "-q", "tutti/T-s1");
+  await remove();
+  assert.equal(world.git(world.mirror, "rev-parse", "refs/keep/s1"), commit);
 });
 
 test("what could not be kept is not deleted: a file over the limit stops the removal and is named", async () => {
@@ -87,6 +98,8 @@ test("a folder that was replaced by a link is not followed, nor is a link within
   symlinkSync(join(world.root, "moved"), join(world.home, "sessions/s2"));
   await assert.rejects(remove("s2"), { code: "conflict" });
   assert.equal(existsSync(join(world.root, "moved/work/README.md")), true);
+  symlinkSync(join(world.root, "precious"), join(world.home, "sessions/s3"));
+  await assert.rejects(remove("s3"), { code: "conflict" });
 });
 
 test("folders that the agent closed are removed too", async () => {

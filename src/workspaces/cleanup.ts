@@ -37,6 +37,7 @@ export async function removeClone(
   }
   await rm(places.folder, { recursive: true, force: true });
   await rm(places.bench, { recursive: true, force: true });
+  await rm(places.keptIndex, { force: true });
 }
 
 async function keep(

@@ -133,12 +133,10 @@ const overrides = [
   ["push.gpgSign", "false"],
 ].flatMap(([key, value]) => ["-c", `${key}=${value}`]);
 
-// A confined git works on what an agent made: everything that arrives is checked, packs are written as streams (so that the
-// limit of file size holds), and no more than a part of a pack is mapped into memory.
+// A confined git works on what an agent made: everything that arrives is checked (which also makes git
+// write packs as one file each, so that the limit of file size holds), and only a part of a pack is mapped into memory.
 const carefulOverrides = [
-  ["transfer.fsckObjects", "true"],
   ["fetch.fsckObjects", "true"],
-  ["fetch.unpackLimit", "1"],
   ["core.bigFileThreshold", "16m"],
   ["core.packedGitWindowSize", "64m"],
   ["core.packedGitLimit", "512m"],

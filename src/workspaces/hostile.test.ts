@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { deflateSync } from "node:zlib";
-import { openWorld, type World, write } from "./world.suite.ts";
+import { makeFifo, openWorld, type World, write } from "./world.suite.ts";
 import type { Workspace } from "./workspace.ts";
 
 /**
@@ -402,7 +401,7 @@ test("a nested .git that leads out of the clone is not followed: confined git se
     mkdirSync(join(world.root, "outside/objects"), { recursive: true });
     mkdirSync(join(world.root, "outside/refs"));
     // Read naively this would hold git up for ever.
-    execFileSync("mkfifo", [join(world.root, "outside/HEAD")]);
+    makeFifo(join(world.root, "outside/HEAD"));
     write(join(workspace.path, "nested/.git"), `gitdir: ${join(world.root, "outside")}\n`);
     write(join(workspace.path, "nested/file"), "x");
     const { files } = await world.snapshot(workspace);
@@ -413,12 +412,12 @@ test("a nested .git that leads out of the clone is not followed: confined git se
 });
 
 test("a FIFO that is reached by a detour holds a snapshot up for its time limit only, and loses nothing", async () => {
-  const world = await openWorld({ limits: { confinedMs: 700 } });
+  const world = await openWorld({ limits: { confinedMs: 2000 } });
   try {
     const workspace = await world.open();
     mkdirSync(join(workspace.path, "x/objects"), { recursive: true });
     mkdirSync(join(workspace.path, "x/refs"));
-    execFileSync("mkfifo", [join(workspace.path, "x/HEAD")]);
+    makeFifo(join(workspace.path, "x/HEAD"));
     write(join(workspace.path, "nested/.git"), "gitdir: ../x\n");
     write(join(workspace.path, "nested/file"), "x");
     const { files } = await world.snapshot(workspace);

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmodSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { openWorld, type World, write } from "./world.suite.ts";
+import { makeFifo, openWorld, type World, write } from "./world.suite.ts";
 import type { Workspace } from "./workspace.ts";
 
 let world: World;
@@ -155,7 +154,7 @@ test("files and folders that the agent made unreadable are taken nevertheless", 
 });
 
 test("FIFOs and sockets are passed over, also where git would read a file and wait forever", async () => {
-  const fifo = (path: string) => execFileSync("mkfifo", [at(path)]);
+  const fifo = (path: string) => makeFifo(at(path));
   fifo("pipe");
   fifo(".gitignore");
   fifo("src/.gitattributes");

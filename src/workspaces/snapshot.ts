@@ -111,11 +111,12 @@ async function bringCommits(git: Git, bench: Bench, options: SnapshotOptions): P
   const own = `+refs/heads/${branch}:${incoming}branch`;
   // A pattern that matches nothing is no error, unlike a ref that does not exist; "stas*" is the stash.
   const all = [`+refs/heads/*:${incoming}heads/*`, `+refs/stas*:${incoming}stas*`];
-  const attempts = [...(everything ? [[head, own, ...all], all] : []), [head, own], [head], [own]];
-  let why: string | null = null;
+  const attempts = [...(everything ? [[head, own, ...all], [head, ...all], all] : []), [head, own], [head], [own]];
+  let problem: AppError | null = null;
   for (const refspecs of attempts) {
-    why = await fetchFromClone(git, bench, options, refspecs);
-    if (why === null) break;
+    problem = await fetchFromClone(git, bench, options, refspecs);
+    // A clone that holds git up will do it again.
+    if (problem === null || problem.code === "timed_out") break;
   }
   // The usual case, an agent that did not commit, needs no question.
   const [atHead, atBranch] = [looseRef(bench, "head"), looseRef(bench, "branch")];
@@ -124,7 +125,10 @@ async function bringCommits(git: Git, bench: Bench, options: SnapshotOptions): P
   const lines = valid.stdout.toString("utf8").split("\n");
   const heads = new Map(lines.map((line) => [line.split(" ")[0], line.split(" ")[1]]));
   const parent = heads.get(`${incoming}head`) ?? heads.get(`${incoming}branch`) ?? base;
-  return { parent: checkCommit(parent), notes: why === null ? [] : [`The commits of the clone could not be read: ${oneLine(why)}`] };
+  return {
+    parent: checkCommit(parent),
+    notes: problem === null ? [] : [`The commits of the clone could not be read: ${oneLine(problem.why ?? problem.message)}`],
+  };
 }
 
 function looseRef(bench: Bench, name: string): string | null {
@@ -133,8 +137,8 @@ function looseRef(bench: Bench, name: string): string | null {
   return kind?.isFile() && kind.size < 100 ? readFileSync(file, "utf8").trim() : null;
 }
 
-/** One attempt, with a repair or an exemption where that helps. Resolves to null, or to the reason why it did not work. */
-async function fetchFromClone(git: Git, bench: Bench, options: SnapshotOptions, refspecs: string[]): Promise<string | null> {
+/** One attempt, with a repair or an exemption where that helps. Resolves to null, or to what went wrong. */
+async function fetchFromClone(git: Git, bench: Bench, options: SnapshotOptions, refspecs: string[]): Promise<AppError | null> {
   const { signal, repository, base } = options;
   const args = [...skipList, "fetch", ...fetchFlags, "--force", "--", bench.session.work, ...refspecs];
   const fetch = () => bench.git(args, { cwd: bench.folder, signal });
@@ -145,13 +149,13 @@ async function fetchFromClone(git: Git, bench: Bench, options: SnapshotOptions, 
     if (!isOfTheClone(error)) throw error;
     const stderr = error instanceof GitError ? error.stderr : "";
     const exempt = await exemptKnown(git, bench, { repository, base, ids: offenders(stderr) });
-    if (!exempt) return error.why ?? error.message;
+    if (!exempt) return error;
   }
   return fetch().then(
     () => null,
     (error: unknown) => {
       if (!isOfTheClone(error)) throw error;
-      return error.why ?? error.message;
+      return error;
     },
   );
 }

@@ -54,6 +54,9 @@ export function write(file: string, content: string | Uint8Array, mode = 0o644):
   chmodSync(file, mode);
 }
 
+/** A named pipe, which stops whoever opens it for reading. */
+export const makeFifo = (path: string): unknown => execFileSync("/bin/sh", ["-c", 'mkfifo "$1"', "sh", path]);
+
 export async function openWorld(
   options: {
     sandbox?: "bubblewrap" | "none";

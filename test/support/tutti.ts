@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawn, execFileSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { after } from "node:test";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -51,10 +52,16 @@ export interface Starting {
   exited: Promise<number | string>;
 }
 
+const children = new Set<ChildProcess>();
+// A test that fails leaves its servers behind: they would keep the test file open for ever.
+after(() => children.forEach((child) => child.kill("SIGKILL")));
+
 /** Starts `main.ts start` and does not wait for anything. */
 export function spawnTutti({ home, args = ["--no-tour"], env = {} }: StartOptions): Starting {
   mkdirSync(join(dirname(home), "person"), { recursive: true });
   const child = spawn(process.execPath, [mainFile, "start", ...args], { env: { ...bareEnvironment(home), ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  children.add(child);
+  child.once("exit", () => children.delete(child));
   let text = "";
   child.stdout?.on("data", (chunk: Buffer) => (text += chunk.toString()));
   child.stderr?.on("data", (chunk: Buffer) => (text += chunk.toString()));

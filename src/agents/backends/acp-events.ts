@@ -15,9 +15,9 @@ const ToolUpdate = z.object({
   name: z.string().nullish(),
   kind: z.string().nullish(),
   status: z.string().nullish(),
-  rawInput: z.unknown(),
-  rawOutput: z.unknown(),
-  locations: z.unknown(),
+  rawInput: z.unknown().optional(),
+  rawOutput: z.unknown().optional(),
+  locations: z.unknown().optional(),
   content: z.array(z.unknown()).nullish(),
   _meta: z
     .object({ goose: z.object({ toolCall: z.object({ toolName: z.string() }) }).optional() })

@@ -4,6 +4,7 @@ import {
   methods,
   RequestError,
   type ClientConnection,
+  type InitializeRequest,
   type RequestPermissionRequest,
   type RequestPermissionResponse,
 } from "@agentclientprotocol/sdk";
@@ -39,6 +40,11 @@ export interface AcpLimits {
 
 const usualLimits: AcpLimits = { startMs: 60_000, silenceMs: 600_000, cancelMs: 5000, exitMs: 2000, lineLimit: 16 * 1024 * 1024 };
 const protocolVersion = 1;
+const greeting: InitializeRequest = {
+  protocolVersion,
+  clientCapabilities: { fs: { readTextFile: false, writeTextFile: false }, terminal: false },
+  clientInfo: { name: "tutti", title: "Tutti", version },
+};
 
 export function makeAcpBackend(changed: Partial<AcpLimits> = {}): AgentBackend {
   const limits = { ...usualLimits, ...changed };
@@ -118,9 +124,7 @@ class Program implements AgentConnection {
   async begin(signal: AbortSignal): Promise<void> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#limits.startMs)]);
     const { agent } = this.#connection;
-    const clientCapabilities = { fs: { readTextFile: false, writeTextFile: false }, terminal: false };
-    const clientInfo = { name: "tutti", title: "Tutti", version };
-    const answer = await before(limit, agent.request(methods.agent.initialize, { protocolVersion, clientCapabilities, clientInfo }));
+    const answer = await before(limit, agent.request<"initialize">(methods.agent.initialize, greeting));
     if (answer.protocolVersion !== protocolVersion) {
       throw new BrokenProtocol(
         `it speaks version ${JSON.stringify(answer.protocolVersion)} of the protocol, and Tutti speaks ${protocolVersion}`,
@@ -200,6 +204,8 @@ class Program implements AgentConnection {
     try {
       running.turn.push({ kind: "session", vendorSession: this.#session });
       const outcome = signal.aborted ? cancelled : await this.#converse(running, text);
+      // Whoever is told that it is over finds no process any more.
+      if (this.#connection.signal.aborted) await this.#kill();
       running.turn.end(hideSecrets(outcome, this.#secrets));
     } finally {
       signal.removeEventListener("abort", cancel);
@@ -223,7 +229,7 @@ class Program implements AgentConnection {
         this.#untold = [];
         this.#reportUsage(running, response);
       }
-      return this.#interrupted(running) ?? running.telling.outcome(response?.stopReason ?? "cancelled", Date.now());
+      return this.#interrupted(running) ?? running.telling.outcome(response?.stopReason ?? "(none given)", Date.now());
     } catch (error) {
       return this.#interrupted(running) ?? (await this.#outcomeOf(error));
     }
@@ -259,7 +265,6 @@ class Program implements AgentConnection {
   async #death(): Promise<Outcome> {
     await within(this.#process.exited, this.#limits.exitMs);
     const exit = this.#exit;
-    await this.#kill();
     const breach = this.#breach();
     if (breach !== null)
       return { kind: "failed", cause: "protocol", message: `the program broke its protocol: ${breach}`, retryable: false };

@@ -11,20 +11,23 @@ import type { AgentBackend, AgentConnection, AgentEvent, Outcome, SessionSpec } 
 export interface Bench {
   cwd: string;
   home: string;
+  /** Its own in all tests, so that its processes can be told apart. */
+  session: string;
   /** Stands for $TUTTI_HOME: hidden in the sandbox. */
   tuttiHome: string;
   processes: Processes;
-  spec(changed?: Partial<SessionSpec> & { settings?: Partial<Agent["settings"]> }): SessionSpec;
-  write(files: Record<string, string>): Promise<void>;
-  copy(folder: string): Promise<void>;
-  close(): Promise<void>;
+  spec: (changed?: Partial<SessionSpec> & { settings?: Partial<Agent["settings"]> }) => SessionSpec;
+  write: (files: Record<string, string>) => Promise<void>;
+  copy: (folder: string) => Promise<void>;
+  close: () => Promise<void>;
 }
 
 export async function makeBench(): Promise<Bench> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "tutti-model-")));
   const tuttiHome = join(root, "tutti");
-  const cwd = join(tuttiHome, "sessions", "S-1", "work");
-  const home = join(tuttiHome, "sessions", "S-1", "home");
+  const session = `S-${randomUUID()}`;
+  const cwd = join(tuttiHome, "sessions", session, "work");
+  const home = join(tuttiHome, "sessions", session, "home");
   await mkdir(cwd, { recursive: true });
   await mkdir(home, { recursive: true });
   // Without the folders of Tutti's own packages, as the server gives it: whatever Node the machine has runs the samples.
@@ -37,10 +40,11 @@ export async function makeBench(): Promise<Bench> {
   return {
     cwd,
     home,
+    session,
     tuttiHome,
     processes,
     spec: ({ settings, ...changed } = {}) => ({
-      sessionId: "S-1",
+      sessionId: session,
       agent: agentWith(settings ?? { provider: "demo" }),
       cwd,
       home,
@@ -49,7 +53,7 @@ export async function makeBench(): Promise<Bench> {
       vendorSession: null,
       past: [],
       permissions: "auto",
-      start: (options) => processes.start({ ...options, cwd, session: "S-1", sandbox: processes.abilities.sandbox ? sandbox : null }),
+      start: (options) => processes.start({ ...options, cwd, session, sandbox: processes.abilities.sandbox ? sandbox : null }),
       ...changed,
     }),
     async write(files) {

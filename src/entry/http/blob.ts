@@ -42,6 +42,8 @@ export async function sendBlob(request: IncomingMessage, response: ServerRespons
     response.end();
     return;
   }
+  // Fewer bytes than promised would leave the client waiting: then the connection is cut.
+  response.strictContentLength = true;
   const [start, end] = range.kind === "part" ? [range.start, range.end] : [0, blob.size - 1];
   if (range.kind === "part") headers["content-range"] = `bytes ${start}-${end}/${blob.size}`;
   writeHead(response, range.kind === "part" ? 206 : 200, { ...headers, "content-type": blob.type, "content-length": end - start + 1 });

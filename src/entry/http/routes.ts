@@ -19,7 +19,8 @@ export function routesOf(registry: Registry): Route[] {
   );
   const taken = new Map<string, string>();
   for (const { method, path, entry } of routes) {
-    if (!/^\/api(\/(:[A-Za-z]+|[A-Za-z0-9._-]+))+$/.test(path)) throw new Error(`${entry.name} has the path ${path}, which is not one under /api`);
+    if (!/^\/api(\/(:[A-Za-z]+|[A-Za-z0-9._-]+))+$/.test(path))
+      throw new Error(`${entry.name} has the path ${path}, which is not one under /api`);
     const shape = `${method} ${path.replaceAll(/:[A-Za-z]+/g, ":")}`;
     const other = taken.get(shape);
     if (other !== undefined) throw new Error(`${entry.name} and ${other} claim the same route ${method} ${path}`);
@@ -115,7 +116,8 @@ function valueOf(text: string, type: string | undefined): unknown {
 function fieldTypes(input: z.ZodType): Map<string, string> {
   const schema = z.toJSONSchema(input, { io: "input", unrepresentable: "any" }) as { properties?: Record<string, { type?: unknown }> };
   const types = new Map<string, string>();
-  for (const [name, property] of Object.entries(schema.properties ?? {})) if (typeof property.type === "string") types.set(name, property.type);
+  for (const [name, property] of Object.entries(schema.properties ?? {}))
+    if (typeof property.type === "string") types.set(name, property.type);
   return types;
 }
 

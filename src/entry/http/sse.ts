@@ -43,9 +43,9 @@ export function frameOf({ id, event, data }: StreamItem): string {
 
 interface StreamOptions {
   response: ServerResponse;
-  open(signal: AbortSignal): Promise<AsyncIterable<StreamItem>>;
+  open: (signal: AbortSignal) => Promise<AsyncIterable<StreamItem>>;
   /** Whether the caller's token is still good; asked again and again while the stream is open. */
-  allowed(): Promise<boolean>;
+  allowed: () => Promise<boolean>;
   /** Aborts when the server closes. */
   closing: AbortSignal;
   limits: StreamLimits;

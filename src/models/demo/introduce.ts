@@ -8,7 +8,9 @@ export function* introduce(): Behaviour {
   return [
     "I am the built-in demo model: a small program and no language model, so I cannot do this.",
     "I can repair simple bugs in JavaScript that a failing test shows, plan such repairs, sum up results and add commits to a CHANGELOG.md.",
-    files.length === 0 ? "This folder is empty." : `This folder has ${files.length} files (${some}${files.length > 5 ? ", ..." : ""}); I changed none of them.`,
+    files.length === 0
+      ? "This folder is empty."
+      : `This folder has ${files.length} files (${some}${files.length > 5 ? ", ..." : ""}); I changed none of them.`,
     "For other work choose a real agent: `tutti agents` shows which are ready.",
   ].join("\n");
 }

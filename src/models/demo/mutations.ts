@@ -13,25 +13,55 @@ export interface Mutation {
 
 /** Operators between two values, with what is easily written in their place; the number is the rank. */
 const operators: Record<string, [string, number][]> = {
-  "+": [["-", 0], ["*", 1]],
+  "+": [
+    ["-", 0],
+    ["*", 1],
+  ],
   "-": [["+", 0]],
-  "*": [["/", 1], ["+", 1]],
+  "*": [
+    ["/", 1],
+    ["+", 1],
+  ],
   "/": [["*", 1]],
-  "%": [["/", 3], ["*", 3]],
-  "+=": [["-=", 0], ["*=", 3]],
+  "%": [
+    ["/", 3],
+    ["*", 3],
+  ],
+  "+=": [
+    ["-=", 0],
+    ["*=", 3],
+  ],
   "-=": [["+=", 0]],
-  "*=": [["/=", 1], ["+=", 2]],
+  "*=": [
+    ["/=", 1],
+    ["+=", 2],
+  ],
   "/=": [["*=", 1]],
-  "<": [["<=", 0], [">", 2]],
-  "<=": [["<", 0], [">=", 2]],
-  ">": [[">=", 0], ["<", 2]],
-  ">=": [[">", 0], ["<=", 2]],
+  "<": [
+    ["<=", 0],
+    [">", 2],
+  ],
+  "<=": [
+    ["<", 0],
+    [">=", 2],
+  ],
+  ">": [
+    [">=", 0],
+    ["<", 2],
+  ],
+  ">=": [
+    [">", 0],
+    ["<=", 2],
+  ],
   "===": [["!==", 0]],
   "!==": [["===", 0]],
   "==": [["!=", 0]],
   "!=": [["==", 0]],
   "&&": [["||", 0]],
-  "||": [["&&", 0], ["??", 3]],
+  "||": [
+    ["&&", 0],
+    ["??", 3],
+  ],
   "??": [["||", 3]],
 };
 
@@ -64,7 +94,13 @@ export function mutationsOf(source: string): Mutation[] {
   ]);
 }
 
-const replace = ({ start, end, text }: Token, by: string, rank: number): Mutation => ({ start, end, text: by, rank, label: `\`${text}\` to \`${by}\`` });
+const replace = ({ start, end, text }: Token, by: string, rank: number): Mutation => ({
+  start,
+  end,
+  text: by,
+  rank,
+  label: `\`${text}\` to \`${by}\``,
+});
 
 function operatorMutations(tokens: Token[], index: number): Mutation[] {
   const token = tokens[index];
@@ -73,7 +109,8 @@ function operatorMutations(tokens: Token[], index: number): Mutation[] {
   if (isBetween && Object.hasOwn(operators, token.text)) return (operators[token.text] ?? []).map(([by, rank]) => replace(token, by, rank));
   if (token.text === "++") return [replace(token, "--", 4)];
   if (token.text === "--") return [replace(token, "++", 4)];
-  if (!isBetween && (token.text === "!" || token.text === "-")) return [{ ...replace(token, "", 3), label: `\`${token.text}\` to nothing` }];
+  if (!isBetween && (token.text === "!" || token.text === "-"))
+    return [{ ...replace(token, "", 3), label: `\`${token.text}\` to nothing` }];
   return [];
 }
 
@@ -81,7 +118,8 @@ function wordMutations(tokens: Token[], index: number): Mutation[] {
   const token = tokens[index];
   if (token?.kind !== "name") return [];
   const isMember = tokens[index - 1]?.text === "." || tokens[index - 1]?.text === "?.";
-  if (isMember) return pairs.flatMap(([a, b]) => (token.text === a ? [replace(token, b, 1)] : token.text === b ? [replace(token, a, 1)] : []));
+  if (isMember)
+    return pairs.flatMap(([a, b]) => (token.text === a ? [replace(token, b, 1)] : token.text === b ? [replace(token, a, 1)] : []));
   if (token.text === "true") return [replace(token, "false", 0)];
   if (token.text === "false") return [replace(token, "true", 0)];
   return [];
@@ -101,9 +139,20 @@ function swaps(source: string, tokens: Token[], index: number): Mutation[] {
   const exchange = (first: Span, second: Span, rank: number): Mutation => {
     const between = source.slice(first.end, second.start);
     const [a, b] = [source.slice(first.start, first.end), source.slice(second.start, second.end)];
-    return { start: first.start, end: second.end, text: `${b}${between}${a}`, rank, label: `\`${a}${between}${b}\` to \`${b}${between}${a}\`` };
+    return {
+      start: first.start,
+      end: second.end,
+      text: `${b}${between}${a}`,
+      rank,
+      label: `\`${a}${between}${b}\` to \`${b}${between}${a}\``,
+    };
   };
-  if (token.text === "(" && tokens[index - 1]?.kind === "name" && !isKeyword(tokens[index - 1]?.text ?? "") && tokens[index - 2]?.text !== "function") {
+  if (
+    token.text === "(" &&
+    tokens[index - 1]?.kind === "name" &&
+    !isKeyword(tokens[index - 1]?.text ?? "") &&
+    tokens[index - 2]?.text !== "function"
+  ) {
     const first = plainValue(tokens, index + 1);
     const second = first && tokens[first.next]?.text === "," ? plainValue(tokens, first.next + 1) : null;
     // A list of parameters is followed by a body; exchanging those is exchanging the arguments of every caller.
@@ -140,7 +189,9 @@ function plainValueBefore(tokens: Token[], index: number): Span | null {
   return { start: tokens[first]?.start ?? last.start, end: last.end };
 }
 
-const statementWords = new Set("return throw if else for while do switch case const let var function class break continue try import export default".split(" "));
+const statementWords = new Set(
+  "return throw if else for while do switch case const let var function class break continue try import export default".split(" "),
+);
 
 /** The last statement of a block that gives a value to nobody. */
 function missingReturn(tokens: Token[], index: number): Mutation[] {

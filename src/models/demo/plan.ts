@@ -23,4 +23,5 @@ export function* plan(prompt: string): Behaviour {
 }
 
 /** What the test uses of a source. */
-const namesIn = (text: string, used: Set<string>): string[] => regionsOf(text).flatMap(({ names }) => names.filter((name) => used.has(name)));
+const namesIn = (text: string, used: Set<string>): string[] =>
+  regionsOf(text).flatMap(({ names }) => names.filter((name) => used.has(name)));

@@ -11,13 +11,21 @@ export function* writeReleaseNotes(): Behaviour {
   const subjects = subjectsIn(log.output);
   if (!subjects) return `git could not tell me the commits, so I changed nothing: ${log.output.slice(0, 300)}`;
   const text = before.ok ? before.output : null;
-  const missing = subjects.filter((subject) => !text?.includes(subject));
+  const known = new Set((text ?? "").split("\n").map(plain));
+  const missing = subjects.filter((subject) => !known.has(plain(subject)));
   if (missing.length === 0) return `${file} has every commit already; I changed nothing.`;
   const points = missing.map((subject) => `- ${subject}`).join("\n");
   const written = text === null ? yield* begin(points) : yield* add(text, points);
   if (!written.ok) return `I could not change ${file}: ${written.output}`;
   return `I added ${missing.length} ${missing.length === 1 ? "line" : "lines"} to ${file}, from the commits that it did not have:\n${points}`;
 }
+
+/** A line without its list mark and full stop. */
+const plain = (line: string): string =>
+  line
+    .trim()
+    .replace(/^[-*]\s+/, "")
+    .replace(/\.$/, "");
 
 /** null when the command failed. */
 function subjectsIn(output: string): string[] | null {
@@ -33,21 +41,22 @@ const begin = (points: string): Behaviour<{ ok: boolean; output: string }> =>
 /** Below the heading for what is not released, or as a new section before the newest one, or at the end. */
 function* add(text: string, points: string): Behaviour<{ ok: boolean; output: string }> {
   const say = "I add what is missing.";
-  const open = /^## +\[?unreleased\]?[^\n]*$/im.exec(text)?.[0];
-  if (open) return yield* call(say, "edit", { path: file, oldText: uniqueFrom(text, open), newText: uniqueFrom(text, open).replace(open, () => `${open}\n\n${points}`) });
-  const newest = /^## [^\n]*$/m.exec(text)?.[0];
+  // The heading with the first line below it, so that new points join the list that is there.
+  const open = /^(## +\[?unreleased\]?[^\n]*)(\n+)?(?=(.?))/im.exec(text);
+  if (open) {
+    const [whole, line = "", , next = ""] = open;
+    const between = next === "-" || next === "*" ? "\n" : "\n\n";
+    return yield* call(say, "edit", { path: file, ...replaced(text, open.index, whole.length, `${line}\n\n${points}${between}`) });
+  }
+  const newest = /^## /m.exec(text);
   const section = `${heading}\n\n${points}\n`;
-  if (newest) return yield* call(say, "edit", { path: file, oldText: uniqueFrom(text, newest), newText: `${section}\n${uniqueFrom(text, newest)}` });
+  if (newest) return yield* call(say, "edit", { path: file, ...replaced(text, newest.index, 0, `${section}\n`) });
   return yield* call(say, "write", { path: file, content: `${text.trimEnd()}\n\n${section}` });
 }
 
-/** As many lines from this one on as make the text unique: a heading may be repeated in the text. */
-function uniqueFrom(text: string, line: string): string {
-  const start = text.search(new RegExp(`^${RegExp.escape(line)}$`, "m"));
-  let end = start + line.length;
-  while (end < text.length && text.split(text.slice(start, end)).length > 2) {
-    const next = text.indexOf("\n", end + 1);
-    end = next < 0 ? text.length : next;
-  }
-  return text.slice(start, end);
+/** An edit at this place, with as much of what follows as makes the old text unique. */
+function replaced(text: string, start: number, length: number, by: string): { oldText: string; newText: string } {
+  let end = start + Math.max(length, 1);
+  while (end < text.length && text.indexOf(text.slice(start, end)) !== text.lastIndexOf(text.slice(start, end))) end += 1;
+  return { oldText: text.slice(start, end), newText: by + text.slice(start + length, end) };
 }

@@ -29,11 +29,18 @@ export function* repair(prompt: string): Behaviour {
   const baseline = yield* runTests("I run the tests.", repository.testCommand, repository);
   const wantedTests = namedIn(prompt, repository.tests);
   const failures = baseline.failures.filter(({ file }) => wantedTests.length === 0 || file === null || wantedTests.includes(file));
-  if (failures.length === 0) return baseline.passed ? "All tests pass already; I changed nothing." : `${wantedTests.join(", ")} passes already; I changed nothing.`;
+  if (failures.length === 0)
+    return baseline.passed ? "All tests pass already; I changed nothing." : `${wantedTests.join(", ")} passes already; I changed nothing.`;
   const work: Work = { repository, sources: new Map(), baseline, triesLeft: mostTries, changes: [] };
   const said: string[] = [];
   for (const file of new Set(failures.map((failure) => failure.file))) {
-    said.push(yield* repairFile(prompt, work, failures.filter((failure) => failure.file === file)));
+    said.push(
+      yield* repairFile(
+        prompt,
+        work,
+        failures.filter((failure) => failure.file === file),
+      ),
+    );
   }
   return said.join("\n");
 }
@@ -51,7 +58,12 @@ function* repairFile(prompt: string, work: Work, failures: FailedTest[]): Behavi
   while (left.length > 0) {
     const better = yield* findBetter(work, file, left, names);
     if (better.kind === "stuck") {
-      const problem = better.problem ?? (yield* takeBack(work, kept.map(({ edit }) => edit)));
+      const problem =
+        better.problem ??
+        (yield* takeBack(
+          work,
+          kept.map(({ edit }) => edit),
+        ));
       return stuck(shown, before - work.triesLeft, better.why, problem);
     }
     kept.push(better);
@@ -71,9 +83,17 @@ function stuck(shown: string, tries: number, why: string, problem: string | null
 function* readSources(prompt: string, work: Work, file: string | null, testTexts: Map<string, string>): Behaviour<void> {
   const { repository, sources } = work;
   const named = namedIn(prompt, repository.sources);
-  let wanted = named.length > 0 ? named : file === null ? repository.sources.slice(0, 10) : importsOf(file, testTexts.get(file) ?? "", repository.sources);
+  let wanted =
+    named.length > 0
+      ? named
+      : file === null
+        ? repository.sources.slice(0, 10)
+        : importsOf(file, testTexts.get(file) ?? "", repository.sources);
   for (let depth = 0; depth < 3 && wanted.length > 0; depth += 1) {
-    const read = yield* readFiles("I read the source.", wanted.filter((path) => !sources.has(path)));
+    const read = yield* readFiles(
+      "I read the source.",
+      wanted.filter((path) => !sources.has(path)),
+    );
     // Of a file that comes in parts only the first is known: it is not touched.
     for (const [path, text] of read) if (!/\n\[lines \d+ to \d+ of \d+; read on with offset \d+\]$/.test(text)) sources.set(path, text);
     wanted = named.length > 0 ? [] : [...read].flatMap(([path, text]) => importsOf(path, text, repository.sources));
@@ -95,9 +115,17 @@ function* findBetter(work: Work, file: string | null, failing: FailedTest[], nam
     if (!edit) continue;
     if (work.triesLeft === 0) return yield* giveUp(undo, "nothing helped, and I stop");
     work.triesLeft -= 1;
-    const results = yield { say: `I try ${candidate.label} in ${candidate.path}.`, calls: [...undo, edit.apply, { tool: "shell", input: { command, timeoutMs: tryTimeoutMs } }] };
+    const results = yield {
+      say: `I try ${candidate.label} in ${candidate.path}.`,
+      calls: [...undo, edit.apply, { tool: "shell", input: { command, timeoutMs: tryTimeoutMs } }],
+    };
     const refused = results.slice(0, -1).find(({ ok }) => !ok);
-    if (refused) return { kind: "stuck", why: `an edit failed (${refused.output})`, problem: refused === results[undo.length] ? null : refused.output };
+    if (refused)
+      return {
+        kind: "stuck",
+        why: `an edit failed (${refused.output})`,
+        problem: refused === results[undo.length] ? null : refused.output,
+      };
     undo = [edit.revert];
     const report = parseTestOutput(results.at(-1)?.output ?? "", work.repository.tests);
     const left = file === null ? report.failures : report.failures.filter((failure) => failure.file === file || failure.file === null);
@@ -111,7 +139,12 @@ function* findBetter(work: Work, file: string | null, failing: FailedTest[], nam
 /** Fewer fail, and none that did not fail before. */
 function isBetter(left: FailedTest[], failing: FailedTest[], report: TestReport): boolean {
   if (report.passed) return true;
-  return report.ended && left.length > 0 && left.length < failing.length && left.every(({ name }) => failing.some((failure) => failure.name === name));
+  return (
+    report.ended &&
+    left.length > 0 &&
+    left.length < failing.length &&
+    left.every(({ name }) => failing.some((failure) => failure.name === name))
+  );
 }
 
 function* breaksOthers(work: Work, file: string | null): Behaviour<boolean> {

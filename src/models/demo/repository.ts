@@ -27,7 +27,11 @@ export function* look(): Behaviour<Repository> {
   return {
     tests,
     sources: files.filter((path) => !isTest(path)),
-    testCommand: isNodeTest ? (script ?? "node --test").replace("--test", "--test --test-reporter=tap") : script === null ? null : "npm test",
+    testCommand: isNodeTest
+      ? (script ?? "node --test").replace("--test", "--test --test-reporter=tap")
+      : script === null
+        ? null
+        : "npm test",
     isNodeTest,
   };
 }
@@ -57,8 +61,14 @@ export const namedIn = (prompt: string, files: string[]): string[] =>
 /** The files of the repository that a file imports, in their order. */
 export function importsOf(path: string, text: string, files: string[]): string[] {
   const folder = path.split("/").slice(0, -1);
-  const found = [...text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)["'](\.[^"'\n]+)["']/g)].map((match) => resolveIn(folder, match[1] ?? ""));
-  return [...new Set(found)].flatMap((wanted) => files.find((file) => file === wanted || file.replace(/\.\w+$/, "") === wanted || file.replace(/\/index\.\w+$/, "") === wanted) ?? []);
+  const found = [...text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)["'](\.[^"'\n]+)["']/g)].map((match) =>
+    resolveIn(folder, match[1] ?? ""),
+  );
+  const bare = (file: string): string => file.replace(/\.\w+$/, "");
+  // A test may import "x.js" that is written as x.ts, or a folder by its index.
+  const match = (wanted: string): string | undefined =>
+    files.find((file) => file === wanted) ?? files.find((file) => bare(file) === bare(wanted) || bare(file) === `${wanted}/index`);
+  return [...new Set([...new Set(found)].flatMap((wanted) => match(wanted) ?? []))];
 }
 
 function resolveIn(folder: string[], relative: string): string {

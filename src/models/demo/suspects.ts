@@ -27,7 +27,9 @@ export function candidatesFor(sources: Map<string, string>, usedByTests: Set<str
   );
   const found = [...sources].flatMap(([path, text]) =>
     mutationsOf(text).map((mutation): Candidate => {
-      const region = regions.find((each) => each.path === path && each.region.start <= mutation.start && mutation.start < each.region.end)?.region;
+      const region = regions.find(
+        (each) => each.path === path && each.region.start <= mutation.start && mutation.start < each.region.end,
+      )?.region;
       return { ...mutation, path, where: region?.names[0] ?? null, distance: region ? (distances.get(region) ?? far) : far };
     }),
   );

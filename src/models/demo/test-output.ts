@@ -39,7 +39,10 @@ function specFailures(output: string, testFiles: string[]): FailedTest[] {
 /** Another runner: the test files that it names beside an error, else only that something failed. */
 function anyFailures(output: string, testFiles: string[]): FailedTest[] {
   const named = testFiles.filter((file) => output.includes(file));
-  return named.length > 0 ? named.map((file) => ({ name: file, file, line: null })) : [{ name: "the test command", file: null, line: null }];
+  return named.length > 0
+    ? named.map((file) => ({ name: file, file, line: null }))
+    : [{ name: "the test command", file: null, line: null }];
 }
 
-const fileIn = (path: string, testFiles: string[]): string | null => testFiles.find((file) => path === file || path.endsWith(`/${file}`)) ?? null;
+const fileIn = (path: string, testFiles: string[]): string | null =>
+  testFiles.find((file) => path === file || path.endsWith(`/${file}`)) ?? null;

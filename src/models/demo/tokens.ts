@@ -5,7 +5,8 @@ export interface Token {
   end: number;
 }
 
-const punctuation = />>>=|\.\.\.|===|!==|\*\*=|<<=|>>=|>>>|&&=|\|\|=|\?\?=|=>|==|!=|<=|>=|&&|\|\||\?\?|\?\.|\+\+|--|\+=|-=|\*=|\/=|%=|&=|\|=|\^=|<<|>>|\*\*|[\s\S]/y;
+const punctuation =
+  />>>=|\.\.\.|===|!==|\*\*=|<<=|>>=|>>>|&&=|\|\|=|\?\?=|=>|==|!=|<=|>=|&&|\|\||\?\?|\?\.|\+\+|--|\+=|-=|\*=|\/=|%=|&=|\|=|\^=|<<|>>|\*\*|[\s\S]/y;
 const name = /[A-Za-z_$][\w$]*/y;
 const number = /0[xXoObB][\da-fA-F_]+n?|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?n?/y;
 const space = /\s+|\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/y;
@@ -68,9 +69,11 @@ function endOfBraces(source: string, start: number): number {
   return at;
 }
 
-const keywords = new Set([
-  ..."return typeof case in of new delete void throw else do await yield instanceof if while for switch const let var import export default".split(" "),
-]);
+const keywords = new Set(
+  "return typeof case in of new delete void throw else do await yield instanceof if while for switch const let var import export default".split(
+    " ",
+  ),
+);
 
 export const isKeyword = (text: string): boolean => keywords.has(text);
 

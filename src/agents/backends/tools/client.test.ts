@@ -33,10 +33,16 @@ const unusual = (): string => `9${Math.floor(Math.random() * 1e9)}`;
 test("files are written, read in parts, listed and searched", async (t) => {
   const { call, write, cwd } = await bench(t);
   await write({ ".git/config": "x", "node_modules/a/index.js": "needle", "src/long.txt": "one\ntwo\nthree\nfour" });
-  assert.deepEqual(await call("write", { path: "deep/er/new.txt", content: "ein Käse\n" }), { ok: true, output: "wrote 10 bytes to deep/er/new.txt" });
+  assert.deepEqual(await call("write", { path: "deep/er/new.txt", content: "ein Käse\n" }), {
+    ok: true,
+    output: "wrote 10 bytes to deep/er/new.txt",
+  });
   assert.equal(await readFile(join(cwd, "deep/er/new.txt"), "utf8"), "ein Käse\n");
   assert.equal((await call("read", { path: "deep/er/new.txt" })).output, "ein Käse\n");
-  assert.equal((await call("read", { path: "src/long.txt", offset: 2, limit: 2 })).output, "two\nthree\n[lines 2 to 3 of 4; read on with offset 4]");
+  assert.equal(
+    (await call("read", { path: "src/long.txt", offset: 2, limit: 2 })).output,
+    "two\nthree\n[lines 2 to 3 of 4; read on with offset 4]",
+  );
   assert.deepEqual((await call("list", {})).output.split("\n"), ["deep/", "deep/er/", "deep/er/new.txt", "src/", "src/long.txt"]);
   assert.equal((await call("search", { pattern: "t[wh]", regex: true })).output, "src/long.txt:2: two\nsrc/long.txt:3: three");
   assert.equal((await call("search", { pattern: "needle" })).output, "no line matches");
@@ -91,10 +97,10 @@ test("what the sandbox hides can be read by no tool", async (t) => {
 
 test("a failing command is a result with its exit code, stdout and stderr", async (t) => {
   const { call } = await bench(t);
-  assert.deepEqual(await call("shell", { command: "echo out; echo err >&2; exit 3" }).then(({ ok, output }) => [ok, output.split("\n").toSorted()]), [
-    true,
-    ["[exit code 3]", "err", "out"],
-  ]);
+  assert.deepEqual(
+    await call("shell", { command: "echo out; echo err >&2; exit 3" }).then(({ ok, output }) => [ok, output.split("\n").toSorted()]),
+    [true, ["[exit code 3]", "err", "out"]],
+  );
 });
 
 test("a command over its time is killed with everything that it started, also what left its group", async (t) => {
@@ -163,7 +169,8 @@ test("a program that breaks its protocol is ended, and its words are no result",
   const { spec, processes, cwd } = await bench(t);
   for (const words of ["nonsense", '{"id":1,"ok":"yes","output":1}', '{"id":1}']) {
     const program = `echo '{"ready":true}'; read line; echo '${words}'; exec sleep 60`;
-    const start = () => processes.start({ argv: ["sh", "-c", program], cwd, env: { PATH: "/usr/bin:/bin" }, stdin: "pipe", session: "S-1", sandbox: null });
+    const start = () =>
+      processes.start({ argv: ["sh", "-c", program], cwd, env: { PATH: "/usr/bin:/bin" }, stdin: "pipe", session: "S-1", sandbox: null });
     const tools = await startTools(spec({ start }));
     const result = await tools.call("list", {}, new AbortController().signal);
     assert.deepEqual(result, { ok: false, output: "the tool program broke its protocol" });

@@ -28,7 +28,8 @@ export const toolDeclarations = {
     asks: true,
   },
   edit: {
-    description: "Replace a text in a file. oldText must occur exactly once, with its exact white space; take lines around it to make it unique.",
+    description:
+      "Replace a text in a file. oldText must occur exactly once, with its exact white space; take lines around it to make it unique.",
     inputSchema: z.object({ path, oldText: z.string().min(1), newText: z.string() }),
     asks: true,
   },

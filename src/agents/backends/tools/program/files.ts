@@ -73,7 +73,10 @@ const lineOf = (text: string, offset: number): number => text.slice(0, offset).s
 /** The usual reason is white space: the model is told where the text stands when that is all that differs. */
 function notFoundIn(path: string, text: string, wanted: string): string {
   const bare = (line: string): string => line.trim().replaceAll(/\s+/g, " ");
-  const first = wanted.split("\n").map(bare).find((line) => line !== "");
+  const first = wanted
+    .split("\n")
+    .map(bare)
+    .find((line) => line !== "");
   const near = text.split("\n").findIndex((line) => first !== undefined && bare(line) === first);
   const hint = near < 0 ? "read the file again, it may have changed" : `line ${near + 1} is like it but for white space or what follows`;
   return `"oldText" does not occur in ${path}; ${hint}`;
@@ -153,7 +156,8 @@ async function readText(path: string): Promise<string> {
   const about = await stat(path);
   if (about.isDirectory()) throw new ToolFailure(`${path} is a folder; use list`);
   if (!about.isFile()) throw new ToolFailure(`${path} is not a plain file`);
-  if (about.size > maxFileBytes) throw new ToolFailure(`${path} has ${about.size} bytes; read a part of it with the shell, e.g. sed -n 1,200p`);
+  if (about.size > maxFileBytes)
+    throw new ToolFailure(`${path} has ${about.size} bytes; read a part of it with the shell, e.g. sed -n 1,200p`);
   const bytes = await readFile(path);
   if (isBinary(bytes)) throw new ToolFailure(`${path} is a binary file`);
   return bytes.toString("utf8");

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, readdirSync } from "node:fs";
 import { randomUUID } from "node:crypto";
@@ -18,24 +18,35 @@ export async function shell(input: Record<string, unknown>, signal: AbortSignal)
   const command = textOf(input, "command");
   const timeoutMs = Math.min(maxTimeoutMs, Math.max(100, optionalNumber(input, "timeoutMs", defaultTimeoutMs)));
   const id = randomUUID();
-  const child = spawn("/bin/sh", ["-c", command], { detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, [mark]: id } });
+  const child = spawn("/bin/sh", ["-c", command], {
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, [mark]: id },
+  });
   const output = collect(child.stdout, child.stderr);
   const timeout = AbortSignal.timeout(timeoutMs);
   const stop = AbortSignal.any([signal, timeout]);
   const kill = (): void => killAll(child.pid, id);
   stop.addEventListener("abort", kill, { once: true });
-  const ended = await Promise.race([
-    once(child, "exit").then(([code, by]: unknown[]) => ({ code, by })),
-    once(child, "error").then(([error]: unknown[]) => ({ error: error as Error })),
-  ]);
+  const exit = await exitOf(child);
   kill();
   // The pipes close once the last writer is dead; a writer that could not be killed must not hold the answer back.
   await Promise.race([output.ended, delay(500, undefined, { ref: false })]);
   stop.removeEventListener("abort", kill);
-  if ("error" in ended) return `[the command could not be started: ${ended.error.message}]`;
-  const how = timeout.aborted ? `killed after ${timeoutMs} ms` : signal.aborted ? "cancelled" : ended.by ? `ended by ${String(ended.by)}` : `exit code ${String(ended.code)}`;
+  const how = timeout.aborted ? `killed after ${timeoutMs} ms` : signal.aborted ? "cancelled" : exit;
   const text = output.text();
   return `${text}${text === "" || text.endsWith("\n") ? "" : "\n"}[${how}]`;
+}
+
+/** How it ended, in words. */
+async function exitOf(child: ChildProcess): Promise<string> {
+  try {
+    const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
+    return signal === null ? `exit code ${code}` : `ended by ${signal}`;
+  } catch (error) {
+    // The event "error", which means here: there is no shell.
+    return `the command could not be started: ${(error as Error).message}`;
+  }
 }
 
 /** Keeps the first and the last part of what comes, whatever the amount. */
