@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pino, { type Logger } from "pino";
@@ -70,8 +70,9 @@ export async function startServer(config: Config): Promise<Server> {
 }
 
 async function wire(config: Config, started: (() => Promise<void> | void)[], stopAll: () => Promise<void>): Promise<Server> {
-  const { home } = config;
-  await mkdir(home, { recursive: true, mode: 0o700 });
+  await mkdir(config.home, { recursive: true, mode: 0o700 });
+  // Without links in it: the sandbox hides and shows places by their real names.
+  const home = await realpath(config.home);
   const lock = await holdHome(home);
   started.push(() => lock.release());
   const log = openLog(config);

@@ -65,27 +65,30 @@ function fits(verdict: Verdict, { status, text }: Answer): boolean {
   return status !== 401 && status !== 403 && status < 500;
 }
 
-/** The request that reaches an entry about one session: every field that must be there and is text names it. */
+/** The request that reaches an entry about something that exists: every field that must be there and is text names it. */
 function requestOf(
   { method, path, entry }: Route,
-  session: string,
+  id: string,
   caller: Caller,
 ): { path: string; method: string; headers: Record<string, string>; body?: string } {
-  const address = path.replaceAll(/:[A-Za-z]+/g, encodeURIComponent(session));
+  const address = path.replaceAll(/:[A-Za-z]+/g, encodeURIComponent(id));
   if (method === "GET") return { path: address, method, headers: {} };
   // A person's command is sent so that it passes all doors and then does nothing: its input fits no schema.
-  const body = caller === "person" ? "[]" : JSON.stringify(sampleOf(entry, session));
+  const body = caller === "person" ? "[]" : JSON.stringify(sampleOf(entry, id));
   return { path: address, method, headers: { "content-type": "application/json" }, body };
 }
 
-function sampleOf(entry: Entry, session: string): Record<string, unknown> {
+function sampleOf(entry: Entry, id: string): Record<string, unknown> {
   const schema = z.toJSONSchema(entry.input, { io: "input", unrepresentable: "any" }) as {
     properties?: Record<string, { type?: unknown }>;
     required?: string[];
   };
   const needed = (schema.required ?? []).filter((name) => schema.properties?.[name]?.type === "string");
-  return Object.fromEntries(needed.map((name) => [name, session]));
+  return Object.fromEntries(needed.map((name) => [name, id]));
 }
+
+/** What an entry is asked about: a task for `task.get`, a session for all that is no task's. */
+const thingOf = ({ name }: Entry, { things }: TestServer): string => (name.startsWith("task.") ? things.task : things.session);
 
 /** One sentence for each cell of the table that is not as it should be. */
 export async function accessViolations(entries: readonly Entry[], server: TestServer): Promise<string[]> {
@@ -94,7 +97,7 @@ export async function accessViolations(entries: readonly Entry[], server: TestSe
     const cells = callers.flatMap((caller) => (Object.keys(doors) as Door[]).map((door) => ({ caller, door })));
     await Promise.all(
       cells.map(async ({ caller, door }) => {
-        const { headers, ...request } = requestOf(route, server.session, caller);
+        const { headers, ...request } = requestOf(route, thingOf(route.entry, server), caller);
         const answer = await send(server.port, request.path, {
           ...request,
           token: tokenOf(server, caller),
@@ -121,6 +124,14 @@ export function accessTable(name: string, entries: readonly Entry[]): void {
     test(`each of ${entries.length} entries answers only those who may call it, through our own door only`, async () => {
       assert.deepEqual(await accessViolations(entries, server), []);
       assert.deepEqual(server.faults, []);
+    });
+
+    test("an agent cannot tell what does not exist from what is not its own", async () => {
+      for (const route of routesOf(makeRegistry(entries)).filter(({ entry }) => entry.access !== "person")) {
+        const { headers, ...request } = requestOf(route, "X-404", "agent");
+        const answer = await send(server.port, request.path, { ...request, token: server.tokens.agent, headers });
+        assert.ok(fits("forbidden", answer), `${route.entry.name} answered ${answer.status}`);
+      }
     });
 
     test("without a token every method on every path is refused, known or not", async () => {

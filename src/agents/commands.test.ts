@@ -46,11 +46,11 @@ suite("agents", () => {
     const made = await client.command("agent.create", { name: "coder", ...goose, skills: ["ts"] });
     assert.deepEqual([made.state, made.reason, made.active, made.limit, made.demo], ["queued", "idle", 0, 4, false]);
     for (const [id, state] of [
-      ["T-1", "running"],
-      ["T-2", "starting"],
-      ["T-3", "needs you"],
-      ["T-4", "queued"],
-      ["T-5", "done"],
+      ["T-11", "running"],
+      ["T-12", "starting"],
+      ["T-13", "needs you"],
+      ["T-14", "queued"],
+      ["T-15", "done"],
     ] as const) {
       await makeTask(id, "coder", state);
     }

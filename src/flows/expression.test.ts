@@ -296,7 +296,7 @@ test("loops are bounded before they run", () => {
   assert.match(failure("t.split('').all(a, t.split('').exists(b, b == a))", { t: "a".repeat(5_000) }).message, /loops could take/);
   const start = performance.now();
   assert.equal(value("x.all(a, x.exists(b, b == a))", { x: x.slice(0, 1_400) }), true);
-  assert.ok(performance.now() - start < 5_000);
+  assert.ok(performance.now() - start < 15_000);
 });
 
 test("results and data are bounded in size and depth", () => {

@@ -182,6 +182,9 @@ test("what is not written as JSON is refused, whatever it might mean", () => {
     `${"[".repeat(300)}1`,
   ];
   for (const text of refused) assert.ok(!readOutput(text, { type: ["array", "object"], minItems: 1, minProperties: 1 }).ok, text);
+  assert.match(problemsOf(readOutput('{"a": 1, "__proto__": {"admin": true}}', any)), /"__proto__" is not allowed/);
+  for (const text of ["[", "{", "see [", '{"a": ['])
+    assert.ok(!readOutput(text, any).ok, `nothing was read, so nothing is closed: ${text}`);
   assert.equal(Object.getPrototypeOf(valueOf(readOutput('{"constructor": 1}', any))), Object.prototype);
 });
 
@@ -198,7 +201,7 @@ test("hostile answers cost little: brackets without end, quotes without end, a h
     assert.ok(!readOutput(text, plan).ok);
   }
   assert.match(problemsOf(readOutput("x".repeat(4_000_001), any)), /longer than/);
-  assert.ok(performance.now() - start < 5_000, `${performance.now() - start} ms`);
+  assert.ok(performance.now() - start < 15_000, `${performance.now() - start} ms`);
 });
 
 test("bytes of any kind give an answer, never an error", () => {

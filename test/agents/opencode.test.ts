@@ -1,6 +1,33 @@
 // OpenCode, the real program: npm run test:agents -- opencode
-import { acpBackend } from "../../src/agents/backends/acp.ts";
+import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { acpBackend, makeAcpBackend } from "../../src/agents/backends/acp.ts";
 import { backendSuite } from "../../src/agents/backend.suite.ts";
-import { makeRealAgent } from "../support/real-agent.ts";
+import { converse, makeRealAgent } from "../support/real-agent.ts";
 
 backendSuite("opencode", () => makeRealAgent("opencode", acpBackend));
+
+test("opencode: a repository's own settings cannot switch off what a person wants to be asked, nor the provider", async (t) => {
+  const agent = await makeRealAgent("opencode", acpBackend);
+  t.after(() => agent.close());
+  const settings = { permission: { edit: "allow", bash: "allow", "*": "allow" }, enabled_providers: ["openai"], model: "openai/gpt-5.5" };
+  writeFileSync(join(agent.cwd, "opencode.json"), JSON.stringify(settings));
+  const [turn] = await converse(agent, ["RUN echo no > sneaked.txt"], { changed: { permissions: "ask" }, allow: false });
+  assert.ok(
+    turn?.events.some(({ kind }) => kind === "permission"),
+    JSON.stringify(turn?.events),
+  );
+  assert.equal(existsSync(join(agent.cwd, "sneaked.txt")), false);
+  const token = agent.spec().broker?.token;
+  assert.deepEqual(new Set(agent.server.requests.map(({ authorization }) => authorization)), new Set([`Bearer ${token}`]));
+});
+
+test("opencode: what it retries in silence is ended by the watchdog", async (t) => {
+  const agent = await makeRealAgent("opencode", makeAcpBackend({ silenceMs: 6000 }));
+  t.after(() => agent.close());
+  agent.server.setRules([{ error: { status: 429, message: "slow down", retryAfterSeconds: 120 } }]);
+  const [turn] = await converse(agent, ["SAY hello"]);
+  assert.partialDeepStrictEqual(turn?.outcome, { kind: "failed", cause: "time", retryable: true });
+});

@@ -1,7 +1,7 @@
 // A real agent program from npm against the scripted model server, as a subject of the backends' suite.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import type { AgentBackend, SessionSpec } from "../../src/agents/backend.ts";
+import type { AgentBackend, AgentEvent, Outcome, SessionSpec } from "../../src/agents/backend.ts";
 import type { Subject } from "../../src/agents/backend.suite.ts";
 import { agentWith, makeAgentBench, type AgentBench } from "./agent-bench.ts";
 import { startModelServer, type ModelServer, type Rule } from "./model-server/server.ts";
@@ -19,9 +19,10 @@ export interface RealAgent extends Subject {
   server: ModelServer;
 }
 
-export const standingRules: Rule[] = [
-  { name: "fail", match: "PLEASE FAIL", in: "conversation", error: { status: 400, message: "" } },
-  { name: "hang", match: "PLEASE HANG", tools: true, stream: "silent" },
+// Only the newest words count, and only their end: a program may send a failed prompt again together with the next one.
+const rules: Rule[] = [
+  { name: "fail", match: String.raw`PLEASE FAIL\s+\S+$`, error: { status: 400, message: "refused by the script" } },
+  { name: "hang", match: String.raw`PLEASE HANG\s+\S+$`, tools: true, stream: "silent" },
 ];
 
 /** A session with the preset's program. The key that the broker would use is `secrets[0]`; the program gets a token instead. */
@@ -31,8 +32,7 @@ export async function makeRealAgent(
   { env = {} }: { env?: Record<string, string> } = {},
 ): Promise<RealAgent> {
   const program = installedProgram(preset);
-  const server = await startModelServer();
-  server.setRules(standingRules);
+  const server = await startModelServer(rules);
   const broker: SessionSpec["broker"] = { url: server.url, token: `session-${randomUUID()}`, model: "mock-model" };
   const agent = agentWith("acp", { preset, command: [program, "acp"], credentials: "key", provider: "tests" });
   const bench = await makeAgentBench(agent, { broker, env });
@@ -47,10 +47,8 @@ export async function makeRealAgent(
       write: (file, content) => `WRITE ${file}: ${content}`,
       ask: (file, content) => `RUN echo ${content} > ${file}`,
       fail(text) {
-        server.setRules([
-          { ...standingRules[0], match: text, in: "newest", error: { status: 400, message: `no such model ${text}` } },
-          ...standingRules.slice(1),
-        ]);
+        const error = { status: 400, message: `refused: ${text}` };
+        server.setRules(rules.map((rule) => (rule.name === "fail" ? { ...rule, error } : rule)));
         return `PLEASE FAIL ${text}`;
       },
       limit: null,
@@ -69,4 +67,36 @@ export async function makeRealAgent(
       await server.close();
     },
   };
+}
+
+export interface Turn {
+  events: AgentEvent[];
+  outcome: Outcome;
+}
+
+/** Opens a session, takes these turns, and closes it. */
+export async function converse(
+  agent: Subject,
+  prompts: string[],
+  { changed = {}, allow = true }: { changed?: Partial<SessionSpec>; allow?: boolean } = {},
+): Promise<Turn[]> {
+  const { signal } = new AbortController();
+  const connection = await agent.backend.open(agent.spec(changed), signal);
+  try {
+    const turns: Turn[] = [];
+    for (const prompt of prompts) {
+      const events: AgentEvent[] = [];
+      for await (const event of connection.prompt(prompt, signal)) {
+        events.push(event);
+        if (event.kind === "permission")
+          connection.answer(event.id, allow ? (event.options.find(({ allows }) => allows)?.id ?? null) : null);
+      }
+      const last = events.at(-1);
+      assert.ok(last?.kind === "outcome");
+      turns.push({ events, outcome: last.outcome });
+    }
+    return turns;
+  } finally {
+    await connection.close();
+  }
 }

@@ -22,7 +22,8 @@ export interface TestServer extends HttpServer {
   services: Services;
   /** Tokens: a person's, one that was revoked, and those of the agents of sessions S-1 and S-2 of project `shop`. */
   tokens: { person: string; revoked: string; agent: string; otherAgent: string };
-  session: string;
+  /** What exists and belongs to the first of them, by noun. */
+  things: { session: string; task: string };
   /** What the server logged as its own faults. */
   faults: object[];
   send(path: string, options?: SendOptions): Promise<Answer>;
@@ -46,16 +47,18 @@ interface OpenOptions {
   detection?: Detection;
   streams?: Partial<StreamLimits>;
   hosts?: string[];
+  /** A PostgreSQL store instead of SQLite. */
+  databaseUrl?: string;
 }
 
 export const readyDetection: Detection = { state: "ready", version: "1.0.0", path: "/usr/bin/true", message: null, fix: null };
 
-export async function openServer({ entries, detection = readyDetection, streams, hosts }: OpenOptions): Promise<TestServer> {
+export async function openServer({ entries, detection = readyDetection, streams, hosts, databaseUrl }: OpenOptions): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), "tutti-server-"));
   const home = join(folder, "home");
   mkdirSync(home, { mode: 0o700 });
   const path = process.env.PATH ?? "/usr/bin:/bin";
-  const db = await openDb({ home, databaseUrl: undefined, crashAt: null });
+  const db = await openDb({ home, databaseUrl, crashAt: null });
   const bus = makeBus();
   db.onCommit((news) => bus.wake(news));
   const processes = await openProcesses({ tuttiHome: home, instance: "test", force: "group", path });
@@ -92,7 +95,7 @@ export async function openServer({ entries, detection = readyDetection, streams,
     port: http.port,
     services,
     faults,
-    session: "S-1",
+    things: { session: "S-1", task: "T-1" },
     tokens: { person, revoked: gone.text, agent: own.token, otherAgent: other.token },
     send: (address, options = {}) => send(http.port, address, { token: person, ...options }),
     async close() {
@@ -104,13 +107,19 @@ export async function openServer({ entries, detection = readyDetection, streams,
   };
 }
 
+/** Project `shop`, its task T-1 in session S-1, and another session. */
 function twoSessions(): Plan {
   const project = sql`insert into projects (id, name, source, base_branch, settings, created_at) values ('shop', 'shop', '/nowhere/shop', 'main', '{}', 1)`;
   const session = (id: string, at: number) => sql`
     insert into sessions (id, project, task, agent, state, branch, not_included, demo, created_at, updated_at)
     values (${id}, 'shop', 'T-1', 'demo', 'running', 'tutti/T-1', '[]', 1, ${at}, ${at})`;
+  const task = sql`
+    insert into tasks (id, project, kind, state, priority, attempt, needs_left, ready_at, agent, session, created_at, updated_at)
+    values ('T-1', 'shop', 'agent', 'running', 0, 1, 0, 0, 'demo', 'S-1', 1, 1)`;
+  const spec = JSON.stringify({ kind: "agent", prompt: "go", agent: {}, includeDirty: false, env: {}, base: null });
+  const details = sql`insert into task_details (task, title, spec, needs) values ('T-1', 'go', ${spec}, '[]')`;
   return {
-    statements: [statement(project), statement(session("S-1", 1)), statement(session("S-2", 2))],
+    statements: [project, session("S-1", 1), session("S-2", 2), task, details].map((text) => statement(text)),
     events: [{ stream: "shop", type: "project.created", data: { id: "shop" } }],
   };
 }

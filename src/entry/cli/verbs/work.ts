@@ -181,8 +181,14 @@ export function readFlow(file: string): { source: string; file: string; files: R
   if (!existsSync(file)) throw notFound("flow file", file, ["tutti flow run <file.yaml>"]);
   const files: Record<string, string> = {};
   const source = readFileSync(file, "utf8");
-  compileFlow(source, { file: basename(file), readFile: (path) => (files[path] = readBeside(file, path) ?? files[path] ?? "") || null });
-  for (const [path, text] of Object.entries(files)) if (text === "" && readBeside(file, path) === null) delete files[path];
+  compileFlow(source, {
+    file: basename(file),
+    readFile(path) {
+      const text = readBeside(file, path);
+      if (text !== null) files[path] = text;
+      return text;
+    },
+  });
   return { source, file: basename(file), files };
 }
 
