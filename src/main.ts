@@ -40,7 +40,8 @@ async function main(): Promise<void> {
 
 /** Last, so that it is not scrolled away; a plain line where no terminal reads it. */
 function announce(server: Server): void {
-  if (process.stdout.isTTY) print(`\n  ${styled("bold", `tutti ${version}`)}  ready at ${server.url}    data ${server.home}    ctrl-c to stop`);
+  if (process.stdout.isTTY)
+    print(`\n  ${styled("bold", `tutti ${version}`)}  ready at ${server.url}    data ${server.home}    ctrl-c to stop`);
   else print(`url=${server.url}`);
 }
 

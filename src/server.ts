@@ -11,7 +11,7 @@ import type { AgentBackend } from "./agents/backend.ts";
 import { acpBackend } from "./agents/backends/acp.ts";
 import { commandBackend } from "./agents/backends/command.ts";
 import { modelBackend } from "./agents/backends/model.ts";
-import { ensureAgents } from "./agents/commands.ts";
+import { ensureAgents } from "./agents/ensure.ts";
 import { defaultAgents } from "./agents/defaults.ts";
 import { findAgent } from "./agents/store.ts";
 import { makeDetect } from "./agents/probe.ts";
@@ -96,7 +96,10 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
   });
   const artifacts = await openArtifacts(home);
   const environmentProvider = config.openai ? { name: "openai", ...config.openai } : null;
-  const providers = async (): Promise<string[]> => [...(environmentProvider ? [environmentProvider.name] : []), ...(await listProviderNames(db.read))];
+  const providers = async (): Promise<string[]> => [
+    ...(environmentProvider ? [environmentProvider.name] : []),
+    ...(await listProviderNames(db.read)),
+  ];
   const backends = new Map<string, AgentBackend>([acpBackend, commandBackend, modelBackend].map((backend) => [backend.kind, backend]));
   const detect = makeDetect({ path: config.path, home: config.userHome, providers, backends });
   const services: Services = { db, clock, bus, artifacts, workspaces, processes, detect, version, home };
@@ -142,7 +145,10 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
     sweep: async (sessions) => void (await processes.sweep(sessions)),
   });
   link.server.receive((message) =>
-    receive({ db, bus, artifacts, now: clock.now, onPermission: (approval, asked) => orchestrators.expectAnswer(approval, asked) }, message),
+    receive(
+      { db, bus, artifacts, now: clock.now, onPermission: (approval, asked) => orchestrators.expectAnswer(approval, asked) },
+      message,
+    ),
   );
   started.push(() => runner.stop());
   started.push(() => orchestrators.stop());
@@ -204,11 +210,14 @@ const toolFolders = (path: string): string[] => [
 ];
 
 /** The provider behind an agent's session token: what the broker may call for it. */
-async function providerOfToken<Provider>(db: Db, text: string, providerOf: (agent: Agent) => Promise<Provider | null>): Promise<Provider | null> {
+async function providerOfToken<Provider>(
+  db: Db,
+  text: string,
+  providerOf: (agent: Agent) => Promise<Provider | null>,
+): Promise<Provider | null> {
   const actor = await actorOf(db.read, text);
   if (actor?.kind !== "agent") return null;
   const row = await db.read.one<{ agent: string }>(sql`select agent from sessions where id = ${actor.session}`);
   const agent = row && (await findAgent(db.read, row.agent));
   return agent ? await providerOf(agent) : null;
 }
-

@@ -41,7 +41,9 @@ test("a folder that is missing, no folder, not git, or without a commit is refus
 });
 
 test("a flow with mistakes is refused with each of them in its place, and no run is made", async () => {
-  const { id: project } = await server.client.command("project.create", { folder: makeRepository(join(folder.path, "repo"), { "a.txt": "a\n" }) });
+  const { id: project } = await server.client.command("project.create", {
+    folder: makeRepository(join(folder.path, "repo"), { "a.txt": "a\n" }),
+  });
   const create = (source: string) => refusal(server.client.command("run.create", { project, source, file: "f.yaml" }));
   const malformed = await create("name: x\nsteps: [\n");
   assert.match(malformed.why ?? "", /f\.yaml:\d+:\d+/);

@@ -16,9 +16,11 @@ const runOf = async (server: Tutti, flow: string) => (await runsOf(server)).find
 async function counted(server: Tutti): Promise<unknown> {
   const tasks = (await server.client.query("task.list", { limit: 500 })).items;
   const sessions = (await server.client.query("session.list", { limit: 500 })).items;
-  const turns = await Promise.all(sessions.map(async ({ id }) => (await server.client.query("session.turns", { id, limit: 500 })).items.length));
+  const turns = await Promise.all(
+    sessions.map(async ({ id }) => (await server.client.query("session.turns", { id, limit: 500 })).items.length),
+  );
   return {
-    attempts: tasks.map((task) => [task.id, task.attempt, task.state]).toSorted(),
+    attempts: Object.fromEntries(tasks.map((task) => [task.id, `${task.attempt} ${task.state}`])),
     turns: turns.reduce((sum, count) => sum + count, 0),
     commits: git(join(server.home, "sample"), "rev-list", "--all", "--count"),
   };

@@ -5,8 +5,6 @@ import { Agent, Detection, NewAgent } from "./agent.ts";
 import { agentEvent, agentOf, detectAll, isDemo, planDetections, withDetection } from "./ensure.ts";
 import { deleteAgent, findAgent, getAgent, insertAgent, listAgents, listAgentsAfter, updateAgent as writeAgent } from "./store.ts";
 
-export { ensureAgents } from "./ensure.ts";
-
 const Name = z.strictObject({ name: z.string().min(1).max(100) });
 
 /** What each backend cannot do without. Throws AppError invalid_input. */

@@ -13,7 +13,12 @@ export function defaultAgents(provider: string | null): NewAgent[] {
     settings: { preset, env: {}, credentials: provider ? "key" : "vendor", permissions: "auto", ...(provider ? { provider } : {}) },
   });
   const agents: NewAgent[] = [
-    { ...base, name: "demo", backend: "model", settings: { provider: "demo", model: "tutti-demo", env: {}, credentials: "none", permissions: "auto" } },
+    {
+      ...base,
+      name: "demo",
+      backend: "model",
+      settings: { provider: "demo", model: "tutti-demo", env: {}, credentials: "none", permissions: "auto" },
+    },
     acp("goose"),
     acp("opencode"),
   ];

@@ -46,10 +46,14 @@ export const answerApproval = command({
   async decide({ id, answer, comment, hash }, { read, db, actor, now }) {
     const row = await getApproval(read, id);
     if (row.state !== "open") {
-      throw conflict(`approval ${id} is ${row.state} already`, row.answer ? `the answer was "${row.answer}"` : undefined, [`tutti show ${id}`]);
+      throw conflict(`approval ${id} is ${row.state} already`, row.answer ? `the answer was "${row.answer}"` : undefined, [
+        `tutti show ${id}`,
+      ]);
     }
     if (hash !== undefined && hash !== row.hash) {
-      throw conflict(`approval ${id} is about another action now`, "the hash of what you saw is not the hash of what would be done", [`tutti show ${id}`]);
+      throw conflict(`approval ${id} is about another action now`, "the hash of what you saw is not the hash of what would be done", [
+        `tutti show ${id}`,
+      ]);
     }
     const options = JSON.parse(row.options) as string[];
     const chosen = readAnswer(options, answer);
@@ -71,7 +75,10 @@ export const answerApproval = command({
 
 /** The task that asked goes on, and its step; the run too when nothing else of it waits for a person. */
 const goOn = (row: ApprovalRow, now: number): Statement[] => [
-  statement(sql`update tasks set state = 'running', reason = null, updated_at = ${now} where id = ${row.task} and state = 'needs you'`, "any"),
+  statement(
+    sql`update tasks set state = 'running', reason = null, updated_at = ${now} where id = ${row.task} and state = 'needs you'`,
+    "any",
+  ),
   statement(
     sql`update steps set state = 'running', reason = null where run = ${row.run} and id = ${row.step} and state = 'needs you'`,
     "any",

@@ -78,4 +78,6 @@ export const listApprovalsOf = (read: Reader, ids: string[]): Promise<ApprovalRo
   read.all<ApprovalRow>(sql`select ${columns} from approvals where id in (${list(ids)})`);
 
 export const listExpired = (read: Reader): Promise<ApprovalRow[]> =>
-  read.all<ApprovalRow>(sql`select ${columns} from approvals where state = 'open' and expires_at < tutti_now() order by expires_at limit 50`);
+  read.all<ApprovalRow>(
+    sql`select ${columns} from approvals where state = 'open' and expires_at < tutti_now() order by expires_at limit 50`,
+  );

@@ -4,6 +4,7 @@ export interface Artifacts {
   put(content: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<{ id: string; size: number }>;
   /** Throws AppError not_found. */
   size(id: string): Promise<number>;
+  /** Bytes from `start` up to, not including, `end`, like slice. Throws AppError not_found. */
   open(id: string, start?: number, end?: number): AsyncIterable<Uint8Array>;
   text(id: string): Promise<string>;
 }

@@ -31,7 +31,11 @@ export async function runTour(server: TourServer, options: { agent: string | nul
   }
 }
 
-async function tour(client: Client<typeof entries>, server: TourServer, { agent, signal }: { agent: string | null; signal: AbortSignal }): Promise<void> {
+async function tour(
+  client: Client<typeof entries>,
+  server: TourServer,
+  { agent, signal }: { agent: string | null; signal: AbortSignal },
+): Promise<void> {
   const projects = (await client.query("project.list", { limit: 2 })).items;
   const folder = await server.sample();
   if (projects.some((project) => project.source !== folder)) return;
@@ -54,7 +58,10 @@ async function tourAgent(client: Client<typeof entries>, wanted: string | null):
   const agents = (await client.query("agent.list", { limit: 500 })).items;
   const found = agents.find((agent) => agent.name === (wanted ?? "demo"));
   if (!found) {
-    throw new AppError("not_found", `agent "${wanted}" does not exist`, { why: `there are: ${agents.map((agent) => agent.name).join(", ")}`, fix: ["npm start"] });
+    throw new AppError("not_found", `agent "${wanted}" does not exist`, {
+      why: `there are: ${agents.map((agent) => agent.name).join(", ")}`,
+      fix: ["npm start"],
+    });
   }
   if (found.detection.state !== "ready") {
     throw new AppError("agent_unavailable", `agent "${found.name}" cannot be used: ${found.detection.state}`, {
@@ -67,7 +74,11 @@ async function tourAgent(client: Client<typeof entries>, wanted: string | null):
 
 /** The key makes a repeated request harmless: a tour that was killed after the request and before its answer starts nothing twice. */
 const start = (client: Client<typeof entries>, project: string, flow: string, agent: string): Promise<{ id: string }> =>
-  client.command("run.create", { project, ...readFlow(example(`${flow}.yaml`)), agents: { tour: agent } }, { key: `tour:${flow}:${agent}` });
+  client.command(
+    "run.create",
+    { project, ...readFlow(example(`${flow}.yaml`)), agents: { tour: agent } },
+    { key: `tour:${flow}:${agent}` },
+  );
 
 async function showRun(client: Client<typeof entries>, run: string, flow: string, signal: AbortSignal): Promise<void> {
   say(`\n${styled("bold", flow)}  ${run}`);

@@ -39,7 +39,14 @@ const fold = (id: string, needs: string[], list: string, prompt: string): FlowSt
   work: { kind: "agent", agent: {}, prompt: template(prompt), ...work },
   ...node(id, needs),
 });
-const merge = (id: string, needs: string[], from: string[]): FlowStep => ({ kind: "merge", merge: from, into: null, check: null, minutes: null, ...node(id, needs) });
+const merge = (id: string, needs: string[], from: string[]): FlowStep => ({
+  kind: "merge",
+  merge: from,
+  into: null,
+  check: null,
+  minutes: null,
+  ...node(id, needs),
+});
 
 const view = (steps: FlowStep[], changed: Record<string, Partial<StepView>> = {}, more: Partial<RunView> = {}): RunView => ({
   id: "R-1",
@@ -54,7 +61,10 @@ const view = (steps: FlowStep[], changed: Record<string, Partial<StepView>> = {}
   ...more,
 });
 const done = (output: unknown = null): Partial<StepView> => ({ state: "done", reason: null, result: { output, outputs: [] } });
-const brief = (moves: Move[]): string[] => moves.map((move) => `${move.kind} ${"step" in move ? move.step : ""}${"state" in move ? ` ${move.state}` : ""}`.trim().replaceAll(/ +/g, " "));
+const brief = (moves: Move[]): string[] =>
+  moves.map((move) =>
+    `${move.kind} ${"step" in move ? move.step : ""}${"state" in move ? ` ${move.state}` : ""}`.trim().replaceAll(/ +/g, " "),
+  );
 
 test("steps without open needs start, the others wait", () => {
   const { moves, state } = advance(view([agent("a", []), agent("b", ["a"]), agent("c", [])]));
@@ -93,7 +103,13 @@ test("results that an expression reads are asked for before anything moves", () 
 });
 
 test("templates are filled, names stand in for agents, and the base goes along", () => {
-  const { moves } = advance(view([agent("a", []), agent("b", ["a"], "use ${{ steps.a.output.n }} of ${{ inputs.x }}")], { a: done({ n: 3 }) }, { inputs: { x: "y" }, agents: { worker: "goose" } }));
+  const { moves } = advance(
+    view(
+      [agent("a", []), agent("b", ["a"], "use ${{ steps.a.output.n }} of ${{ inputs.x }}")],
+      { a: done({ n: 3 }) },
+      { inputs: { x: "y" }, agents: { worker: "goose" } },
+    ),
+  );
   const [start] = moves;
   assert.ok(start?.kind === "start" && start.spec.kind === "agent");
   assert.equal(start.spec.prompt, "use 3 of y");
@@ -114,7 +130,13 @@ test("a group opens with as many items as may run at once, and goes on from its 
   assert.deepEqual(brief(opened), ["open group g", "start items g"]);
   const first = opened[1];
   assert.ok(first?.kind === "start items");
-  assert.deepEqual(first.tasks.map(({ id, title }) => [id, title]), [["g[0]", "t1"], ["g[1]", "t2"]]);
+  assert.deepEqual(
+    first.tasks.map(({ id, title }) => [id, title]),
+    [
+      ["g[0]", "t1"],
+      ["g[1]", "t2"],
+    ],
+  );
   const open = { state: "running" as const, reason: null, group: { wanted: 5, created: 2, done: 1, failed: 0, cancelled: 0 } };
   assert.deepEqual([...(advance(view(steps, { a: done(items), g: open })).missing?.items ?? [])], ["g"]);
   const next = advance(view(steps, { a: done(items), g: open }, { items: { g: items } })).moves;
@@ -129,18 +151,28 @@ test("a group is done with its quorum, fails without it, and an empty one is don
   });
   const steps = (quorum: number) => [each("g", [], "${{ inputs.x }}", { quorum })];
   assert.deepEqual(brief(advance(view(steps(1), { g: open({ done: 4 }) })).moves), ["settle step g done", "settle run done"]);
-  assert.deepEqual(brief(advance(view(steps(1), { g: open({ done: 3, failed: 1 }) })).moves), ["settle step g failed", "settle run failed"]);
+  assert.deepEqual(brief(advance(view(steps(1), { g: open({ done: 3, failed: 1 }) })).moves), [
+    "settle step g failed",
+    "settle run failed",
+  ]);
   assert.deepEqual(brief(advance(view(steps(0.75), { g: open({ done: 3, failed: 1 }) })).moves), ["settle step g done", "settle run done"]);
-  assert.deepEqual(brief(advance(view(steps(1), {}, { inputs: { x: [] } })).moves), ["open group g", "settle step g done", "settle run done"]);
+  assert.deepEqual(brief(advance(view(steps(1), {}, { inputs: { x: [] } })).moves), [
+    "open group g",
+    "settle step g done",
+    "settle run done",
+  ]);
   assert.deepEqual(brief(advance(view(steps(1), {}, { inputs: { x: "no list" } })).moves), ["settle step g failed", "settle run failed"]);
 });
 
 test("a fold's items reach its prompt as data when the prompt does not name them", () => {
   const group = { ...done(), result: { output: null, outputs: ["one", "two"] } };
-  const silent = advance(view([each("g", [], "${{ inputs.x }}"), fold("f", ["g"], "${{ steps.g.outputs }}", "sum up")], { g: group })).moves[0];
+  const silent = advance(view([each("g", [], "${{ inputs.x }}"), fold("f", ["g"], "${{ steps.g.outputs }}", "sum up")], { g: group }))
+    .moves[0];
   assert.ok(silent?.kind === "start" && silent.spec.kind === "agent");
   assert.match(silent.spec.prompt, /sum up\n\nData for this step \(JSON\):\n[^]*"one",\n[^]*"two"/);
-  const named = advance(view([each("g", [], "${{ inputs.x }}"), fold("f", ["g"], "${{ steps.g.outputs }}", "sum up ${{ items }}")], { g: group })).moves[0];
+  const named = advance(
+    view([each("g", [], "${{ inputs.x }}"), fold("f", ["g"], "${{ steps.g.outputs }}", "sum up ${{ items }}")], { g: group }),
+  ).moves[0];
   assert.ok(named?.kind === "start" && named.spec.kind === "agent" && named.spec.prompt === 'sum up ["one","two"]');
 });
 
@@ -154,26 +186,46 @@ test("a merge takes the changes of its steps, each named with its run", () => {
 });
 
 test("a question makes the run wait for a person", () => {
-  const question: FlowStep = { kind: "ask", who: "owner", question: template("Merge ${{ inputs.x }}?"), show: {}, options: ["yes", "no"], timeoutMs: null, default: null, ...node("q", []) };
+  const question: FlowStep = {
+    kind: "ask",
+    who: "owner",
+    question: template("Merge ${{ inputs.x }}?"),
+    show: {},
+    options: ["yes", "no"],
+    timeoutMs: null,
+    default: null,
+    ...node("q", []),
+  };
   const { moves, state } = advance(view([question], {}, { inputs: { x: "it" } }));
   assert.ok(moves[0]?.kind === "ask" && moves[0].question === "Merge it?");
   assert.equal(state, "needs you");
-  assert.deepEqual(brief(advance(view([question], { q: { state: "needs you", reason: "question" } }, { stop: "person" })).moves), ["settle step q cancelled", "settle run cancelled"]);
+  assert.deepEqual(brief(advance(view([question], { q: { state: "needs you", reason: "question" } }, { stop: "person" })).moves), [
+    "settle step q cancelled",
+    "settle run cancelled",
+  ]);
 });
 
 test("a stopped run starts nothing, waits for what runs, and then is cancelled; one whose time is over fails", () => {
   const steps = [agent("a", []), agent("b", ["a"])];
   const working = { state: "running" as const, reason: null };
   assert.deepEqual(brief(advance(view(steps, { a: working }, { stop: "person" })).moves), ["settle step b cancelled"]);
-  assert.deepEqual(brief(advance(view(steps, { a: { state: "cancelled", reason: "person" } }, { stop: "person" })).moves), ["settle step b cancelled", "settle run cancelled"]);
-  assert.deepEqual(brief(advance(view(steps, { a: { state: "cancelled", reason: "person" } }, { stop: "time limit" })).moves), ["settle step b cancelled", "settle run failed"]);
+  assert.deepEqual(brief(advance(view(steps, { a: { state: "cancelled", reason: "person" } }, { stop: "person" })).moves), [
+    "settle step b cancelled",
+    "settle run cancelled",
+  ]);
+  assert.deepEqual(brief(advance(view(steps, { a: { state: "cancelled", reason: "person" } }, { stop: "time limit" })).moves), [
+    "settle step b cancelled",
+    "settle run failed",
+  ]);
 });
 
 test("whatever the graph and however its steps end, every run comes to an end and no step starts before its needs", () => {
   const graphs = fc.array(fc.array(fc.nat(9), { maxLength: 3 }), { minLength: 1, maxLength: 10 });
   fc.assert(
     fc.property(graphs, fc.infiniteStream(fc.constantFrom("done" as const, "failed" as const)), (graph, ends) => {
-      const steps = graph.map((needs, index) => agent(`s${index}`, [...new Set(needs.filter((need) => need < index).map((need) => `s${need}`))]));
+      const steps = graph.map((needs, index) =>
+        agent(`s${index}`, [...new Set(needs.filter((need) => need < index).map((need) => `s${need}`))]),
+      );
       const run = view(steps);
       const started = new Set<string>();
       for (let round = 0; round < 50; round += 1) {

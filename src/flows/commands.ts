@@ -163,10 +163,7 @@ export function planStopRun(row: RunRow, why: "person" | "time limit"): Plan {
         sql`update task_details set cancel_requested = 1 where finished_at is null and task in (select id from tasks where run = ${row.id})`,
         "any",
       ),
-      statement(
-        sql`update approvals set state = 'expired' where run = ${row.id} and kind = 'ask' and state = 'open'`,
-        "any",
-      ),
+      statement(sql`update approvals set state = 'expired' where run = ${row.id} and kind = 'ask' and state = 'open'`, "any"),
     ],
     events: [{ stream: row.project, type: "run.stop-requested", run: row.id, data: { why } }],
   };
@@ -183,7 +180,9 @@ export const retryRun = command({
     if (row.state !== "failed" && row.state !== "cancelled") {
       throw conflict(`run ${id} is ${row.state}`, "only a failed or stopped run can be retried", [`tutti show ${id}`]);
     }
-    const again = (await listTopSteps(read, id)).filter((step) => step.state !== "done" && !(step.state === "skipped" && step.reason === "condition"));
+    const again = (await listTopSteps(read, id)).filter(
+      (step) => step.state !== "done" && !(step.state === "skipped" && step.reason === "condition"),
+    );
     const ids = again.map((step) => step.id);
     // A group that failed starts anew as a whole; its finished items keep their tasks and commits in the log.
     const reset: Plan = {

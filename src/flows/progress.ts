@@ -142,7 +142,9 @@ async function planMove(db: Db, run: RunRow, move: Move, now: number): Promise<P
         now,
       });
       inserted.statements.push(
-        statement(sql`update steps set state = 'queued', reason = 'new', task = ${task} where run = ${run.id} and id = ${move.step} and state = 'queued'`),
+        statement(
+          sql`update steps set state = 'queued', reason = 'new', task = ${task} where run = ${run.id} and id = ${move.step} and state = 'queued'`,
+        ),
       );
       inserted.events.push(event("step.started", { step: move.step, task }));
       return inserted;
@@ -212,7 +214,9 @@ async function planMove(db: Db, run: RunRow, move: Move, now: number): Promise<P
             update steps set state = ${move.state}, reason = ${move.reason}, message = ${move.message}, finished_at = ${now}
              where run = ${run.id} and id = ${move.step} and finished_at is null`),
         ],
-        events: [event("step.settled", { step: move.step, state: move.state, reason: move.reason, message: move.message?.slice(0, 500) ?? null })],
+        events: [
+          event("step.settled", { step: move.step, state: move.state, reason: move.reason, message: move.message?.slice(0, 500) ?? null }),
+        ],
       };
     case "settle run":
       return { statements: [], events: [event("run.settled", { state: move.state, reason: move.reason, message: move.message })] };
@@ -244,7 +248,9 @@ export async function planTaskEnd(
   const { task, result } = settlement;
   if (!isTerminal(task.state)) {
     plan.statements.push(
-      statement(sql`update steps set state = ${task.state}, reason = ${task.reason}, message = ${task.message} where run = ${row.run} and id = ${row.step}`),
+      statement(
+        sql`update steps set state = ${task.state}, reason = ${task.reason}, message = ${task.message} where run = ${row.run} and id = ${row.step}`,
+      ),
     );
     return plan;
   }
@@ -262,11 +268,19 @@ export async function planTaskEnd(
     type: "step.settled",
     run: run.id,
     task: row.id,
-    data: { step: step.id, state: task.state, reason: task.reason, verified: settlement.verified, message: task.message?.slice(0, 500) ?? null },
+    data: {
+      step: step.id,
+      state: task.state,
+      reason: task.reason,
+      verified: settlement.verified,
+      message: task.message?.slice(0, 500) ?? null,
+    },
   });
   if (step.parent !== null) {
     const column = task.state === "done" ? sql`done` : task.state === "cancelled" ? sql`cancelled` : sql`failed`;
-    plan.statements.push(statement(sql`update steps set ${column} = ${column} + 1 where run = ${run.id} and id = ${step.parent} and finished_at is null`));
+    plan.statements.push(
+      statement(sql`update steps set ${column} = ${column} + 1 where run = ${run.id} and id = ${step.parent} and finished_at is null`),
+    );
   }
   const view = await viewOf(db.read, run);
   applyEnd(view, step, task.state, result);
@@ -286,7 +300,9 @@ export async function planTaskEnd(
 }
 
 async function donePositions(read: Reader, run: string, parent: string): Promise<number[]> {
-  const rows = await read.all<{ position: number }>(sql`select position from steps where run = ${run} and parent = ${parent} and state = 'done'`);
+  const rows = await read.all<{ position: number }>(
+    sql`select position from steps where run = ${run} and parent = ${parent} and state = 'done'`,
+  );
   return rows.map((row) => row.position);
 }
 
@@ -296,7 +312,8 @@ function applyEnd(view: RunView, step: StepRow, state: StepState, result: TaskRe
     if (!top) return;
     top.state = state;
     top.reason = null;
-    if (result && state === "done") top.result = { output: result.output, files: result.files, commit: result.commit ?? result.base, outputs: [] };
+    if (result && state === "done")
+      top.result = { output: result.output, files: result.files, commit: result.commit ?? result.base, outputs: [] };
     return;
   }
   const group = view.steps[step.parent]?.group;
@@ -335,4 +352,3 @@ export async function planProgress(db: Db, run: RunRow, now: number, anew?: Read
   if (moves.moves.length === 0) return emptyPlan();
   return await planMoves(db, run, moves, { base: run.base, now });
 }
-

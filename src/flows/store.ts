@@ -74,10 +74,7 @@ export const toStep = (row: StepRow): Step => ({
   verified: row.verified === null ? null : row.verified === 1,
   task: row.task,
   approval: row.approval,
-  group:
-    row.wanted === null
-      ? null
-      : { wanted: row.wanted, done: row.done ?? 0, failed: row.failed ?? 0, cancelled: row.cancelled ?? 0 },
+  group: row.wanted === null ? null : { wanted: row.wanted, done: row.done ?? 0, failed: row.failed ?? 0, cancelled: row.cancelled ?? 0 },
   createdAt: row.created_at,
   finishedAt: row.finished_at,
 });

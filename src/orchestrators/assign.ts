@@ -7,15 +7,7 @@ import { route } from "../router/route.ts";
 import type { Assignment, ToRunner } from "../runners/message.ts";
 import { getTaskSpec, type TaskRow } from "../tasks/store.ts";
 import type { Reason } from "../tasks/task.ts";
-import {
-  countActive,
-  countProjectActive,
-  findProject,
-  listReady,
-  orchestratorFence,
-  type Lease,
-  type ProjectRow,
-} from "./store.ts";
+import { countActive, countProjectActive, findProject, listReady, orchestratorFence, type Lease, type ProjectRow } from "./store.ts";
 
 export interface AssignOptions {
   db: Db;
@@ -47,7 +39,8 @@ export async function assignReady(options: AssignOptions, lease: Lease): Promise
     if (room <= 0) break;
     const { spec, followUp } = await getTaskSpec(db.read, task.id);
     const candidates = agents.map((agent) => ({ agent, active: active.get(agent.name) ?? 0 }));
-    const chosen = spec.kind === "agent" ? route(spec.agent, candidates) : ({ kind: "agent", agent: null, why: "no agent is needed" } as const);
+    const chosen =
+      spec.kind === "agent" ? route(spec.agent, candidates) : ({ kind: "agent", agent: null, why: "no agent is needed" } as const);
     if (chosen.kind === "wait") {
       await noteWait(db, lease, task, chosen.reason);
       continue;
@@ -69,7 +62,10 @@ async function noteWait(db: Db, lease: Lease, task: TaskRow, reason: Reason): Pr
   await db.commit({
     statements: [
       orchestratorFence(lease),
-      statement(sql`update tasks set reason = ${reason} where id = ${task.id} and attempt = ${task.attempt} and state = ${task.state}`, "any"),
+      statement(
+        sql`update tasks set reason = ${reason} where id = ${task.id} and attempt = ${task.attempt} and state = ${task.state}`,
+        "any",
+      ),
     ],
     events: [],
   });
@@ -104,7 +100,9 @@ async function give(options: AssignOptions, lease: Lease, choice: Choice): Promi
   const session = before?.agent === who ? before : null;
   const id = session?.id ?? `S-${await db.nextNumber("session")}`;
   const label = task.run && task.step ? `${task.run}/${task.step}` : `task/${task.id}`;
-  const branch = session?.branch ?? `tutti/${task.run && task.step ? `${task.run}-${task.step.replaceAll(/[^A-Za-z0-9]+/g, "-").replace(/-$/, "")}` : task.id}`;
+  const branch =
+    session?.branch ??
+    `tutti/${task.run && task.step ? `${task.run}-${task.step.replaceAll(/[^A-Za-z0-9]+/g, "-").replace(/-$/, "")}` : task.id}`;
   const granted = agent ? agentTokenPlan({ session: id, name: agent.name, now }) : null;
   const turns = session
     ? await db.read.all<{ turn: number; prompt: string; outcome: string | null; state: string }>(
@@ -151,7 +149,15 @@ async function give(options: AssignOptions, lease: Lease, choice: Choice): Promi
 function planAssignment(
   lease: Lease,
   { task, agent, why, project }: Choice,
-  given: { attempt: number; session: string; isNew: boolean; branch: string; who: string; runner: { id: string; epoch: number }; now: number },
+  given: {
+    attempt: number;
+    session: string;
+    isNew: boolean;
+    branch: string;
+    who: string;
+    runner: { id: string; epoch: number };
+    now: number;
+  },
 ): Plan {
   const { attempt, session, runner, now } = given;
   return {
@@ -185,7 +191,14 @@ function planAssignment(
         task: task.id,
         run: task.run,
         session,
-        data: { attempt, agent: agent?.name ?? null, demo: agent?.demo ?? false, why: why.slice(0, 500), step: task.step, title: task.title },
+        data: {
+          attempt,
+          agent: agent?.name ?? null,
+          demo: agent?.demo ?? false,
+          why: why.slice(0, 500),
+          step: task.step,
+          title: task.title,
+        },
       },
     ],
   };

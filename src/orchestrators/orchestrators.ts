@@ -198,4 +198,3 @@ export function startOrchestrators(options: OrchestratorOptions): Orchestrators 
     },
   };
 }
-

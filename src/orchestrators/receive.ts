@@ -133,7 +133,9 @@ async function planFor(options: ReceiveOptions, row: TaskRow, message: Durable, 
 const stepState = (row: TaskRow, state: string, reason: string | null): Statement[] =>
   row.run && row.step
     ? [
-        statement(sql`update steps set state = ${state}, reason = ${reason} where run = ${row.run} and id = ${row.step} and finished_at is null`),
+        statement(
+          sql`update steps set state = ${state}, reason = ${reason} where run = ${row.run} and id = ${row.step} and finished_at is null`,
+        ),
       ]
     : [];
 
@@ -160,7 +162,10 @@ async function planTurnEnd(
       statement(sql`update sessions set commit_id = coalesce(${commit}, commit_id), updated_at = ${now()} where id = ${session}`),
       ...(sealed
         ? [
-            statement(sql`insert into artifacts (id, size, created_at) values (${sealed.id}, ${sealed.size}, ${now()}) on conflict (id) do nothing`, "any"),
+            statement(
+              sql`insert into artifacts (id, size, created_at) values (${sealed.id}, ${sealed.size}, ${now()}) on conflict (id) do nothing`,
+              "any",
+            ),
             statement(sql`delete from transcript_segments where session = ${session} and turn = ${turn}`, segments.length),
           ]
         : []),

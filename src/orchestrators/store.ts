@@ -23,10 +23,7 @@ export const listActiveProjects = async (read: Reader): Promise<string[]> => {
 /** Takes the project when nobody holds it, its lease is over, or this server held it before (in another life). */
 export const takeLease = (project: string, holder: string): Plan => ({
   statements: [
-    statement(
-      sql`insert into orchestrators (project) values (${project}) on conflict (project) do nothing`,
-      "any",
-    ),
+    statement(sql`insert into orchestrators (project) values (${project}) on conflict (project) do nothing`, "any"),
     statement(sql`
       update orchestrators set holder = ${holder}, epoch = epoch + 1, lease_until = tutti_now() + ${orchestratorLeaseMs}, last_poll = tutti_now()
        where project = ${project} and (holder is null or holder = ${holder} or lease_until < tutti_now())`),

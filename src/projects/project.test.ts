@@ -4,7 +4,12 @@ import { Project, slug } from "./project.ts";
 import { readRepositorySettings } from "./repository-settings.ts";
 
 test("a project's id comes from its folder's name and always fits", () => {
-  for (const [name, id] of [["My Shop!", "my-shop"], ["Größe", "gro-e"], ["***", "project"], ["-a-", "a"]]) {
+  for (const [name, id] of [
+    ["My Shop!", "my-shop"],
+    ["Größe", "gro-e"],
+    ["***", "project"],
+    ["-a-", "a"],
+  ]) {
     const made = slug(name ?? "");
     assert.ok(Project.shape.id.safeParse(made).success, made);
     if (name !== "Größe") assert.equal(made, id);

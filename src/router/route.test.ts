@@ -34,7 +34,10 @@ test("role and skills filter: all of them must be there", () => {
 });
 
 test("the specialist goes before the one that can do everything, and more room before less", () => {
-  assert.equal(chosen(route({ skills: ["ts"] }, candidates(agent("all", { skills: ["ts", "go", "sql"] }), agent("ts", { skills: ["ts"] })))), "ts");
+  assert.equal(
+    chosen(route({ skills: ["ts"] }, candidates(agent("all", { skills: ["ts", "go", "sql"] }), agent("ts", { skills: ["ts"] })))),
+    "ts",
+  );
   assert.equal(chosen(route({}, candidates(agent("a", { active: 1 }), agent("b")))), "b");
 });
 

@@ -23,7 +23,10 @@ export interface RunnerTools {
   now(): number;
 }
 
-type Fields<Kind extends FromRunner["kind"]> = Omit<Extract<FromRunner, { kind: Kind }>, "kind" | "runner" | "runnerEpoch" | "task" | "attempt" | "session">;
+type Fields<Kind extends FromRunner["kind"]> = Omit<
+  Extract<FromRunner, { kind: Kind }>,
+  "kind" | "runner" | "runnerEpoch" | "task" | "attempt" | "session"
+>;
 
 /** One attempt as its parts see it. */
 export interface Attempt {
@@ -77,7 +80,10 @@ export async function setUp(attempt: Attempt, workspace: Workspace, transcript: 
   const result = await runInClone(attempt, workspace, ["sh", "-c", setup], {});
   transcript?.add({ kind: "setup", text: result.output, state: result.exit.code === 0 ? "done" : "failed" });
   if (result.exit.code !== 0) {
-    throw new AppError("failed", "the project's set-up command failed", { why: lastLines(result.output), fix: ["run it by hand in a fresh clone"] });
+    throw new AppError("failed", "the project's set-up command failed", {
+      why: lastLines(result.output),
+      fix: ["run it by hand in a fresh clone"],
+    });
   }
   await writeFile(done, "");
 }

@@ -110,7 +110,10 @@ async function judge({ attempt, spec, workspace }: Conversation, output: string,
   return passed ? { kind: "good", value: read.value, verified: true } : { kind: "check", report: lastLines(result.output, 60) };
 }
 
-function ofAgent(outcome: Exclude<Outcome, { kind: "done" }>, work: { commit: string | null; base: string | null; files: string[] }): AttemptOutcome {
+function ofAgent(
+  outcome: Exclude<Outcome, { kind: "done" }>,
+  work: { commit: string | null; base: string | null; files: string[] },
+): AttemptOutcome {
   switch (outcome.kind) {
     case "failed":
       return failed("agent failed", outcome.message, work, outcome.retryable);
@@ -134,7 +137,11 @@ async function takeTurn(talk: Conversation, turn: number, text: string): Promise
   const { attempt, workspace, connection } = talk;
   const { assignment, tools, repository, signal } = attempt;
   await attempt.tell("turn-started", { turn, prompt: text });
-  const transcript = writeTranscript({ turn, now: tools.now, send: (part, entries) => attempt.tell("transcript", { turn, part, entries }) });
+  const transcript = writeTranscript({
+    turn,
+    now: tools.now,
+    send: (part, entries) => attempt.tell("transcript", { turn, part, entries }),
+  });
   await setUp(attempt, workspace, transcript);
   transcript.add({ kind: "prompt", text });
   let outcome: Outcome = { kind: "failed", cause: "protocol", message: "the turn ended without an outcome", retryable: true };
@@ -166,7 +173,11 @@ async function takeTurn(talk: Conversation, turn: number, text: string): Promise
         break;
     }
   }
-  transcript.add({ kind: "outcome", state: outcome.kind, text: outcome.kind === "failed" || outcome.kind === "limited" ? outcome.message : "" });
+  transcript.add({
+    kind: "outcome",
+    state: outcome.kind,
+    text: outcome.kind === "failed" || outcome.kind === "limited" ? outcome.message : "",
+  });
   const who = await identities(attempt);
   const message = `${assignment.title}\n\nTutti-Session: ${assignment.session}`;
   const snapshot = await tools.workspaces.snapshot({ repository, workspace, session: assignment.session, turn, ...who, message });
@@ -180,7 +191,10 @@ const toolText = (input: unknown, output: string | null): string =>
   [input === undefined || input === null ? "" : JSON.stringify(input), output ?? ""].filter(Boolean).join("\n");
 
 /** A plain task's change becomes a branch of the person's repository. */
-async function publish({ assignment, tools, repository }: Attempt, snapshot: Snapshot): Promise<{ branch: string | null; note: string | null }> {
+async function publish(
+  { assignment, tools, repository }: Attempt,
+  snapshot: Snapshot,
+): Promise<{ branch: string | null; note: string | null }> {
   if (!assignment.publish || !snapshot.commit) return { branch: null, note: snapshot.commit ? null : "nothing was changed" };
   await tools.workspaces.publish({ repository, branch: assignment.publish, commit: snapshot.commit });
   return { branch: assignment.publish, note: null };

@@ -16,7 +16,11 @@ export async function runCommand(attempt: Attempt, spec: RunSpec): Promise<Attem
   const shown = typeof spec.run === "string" ? spec.run : JSON.stringify(spec.run);
   const turn = assignment.nextTurn;
   await attempt.tell("turn-started", { turn, prompt: shown });
-  const transcript = writeTranscript({ turn, now: tools.now, send: (part, entries) => attempt.tell("transcript", { turn, part, entries }) });
+  const transcript = writeTranscript({
+    turn,
+    now: tools.now,
+    send: (part, entries) => attempt.tell("transcript", { turn, part, entries }),
+  });
   await setUp(attempt, workspace, transcript);
   transcript.add({ kind: "prompt", text: shown });
   const result = await runInClone(attempt, workspace, argv, spec.env);
@@ -26,7 +30,10 @@ export async function runCommand(attempt: Attempt, spec: RunSpec): Promise<Attem
   const message = `${assignment.title}\n\nTutti-Session: ${assignment.session}`;
   const snapshot = await tools.workspaces.snapshot({ repository, workspace, session: assignment.session, turn, ...who, message });
   const output = result.output.trimEnd();
-  const outcome = code === 0 ? ({ kind: "done", output } as const) : { kind: "failed" as const, cause: "process" as const, message: lastLines(output, 1), retryable: false };
+  const outcome =
+    code === 0
+      ? ({ kind: "done", output } as const)
+      : { kind: "failed" as const, cause: "process" as const, message: lastLines(output, 1), retryable: false };
   await transcript.flush();
   await attempt.tell("turn-ended", { turn, outcome, usage: null, commit: snapshot.commit });
   if (stopCauseOf(attempt.signal)) return { kind: "cancelled" };

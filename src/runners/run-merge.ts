@@ -41,7 +41,13 @@ export async function runMerge(attempt: Attempt, spec: MergeSpec): Promise<Attem
       case "delivered":
         return { kind: "done", ...result, verified: checked.passed, branch: delivery.branch, note: null };
       case "waiting":
-        return { kind: "done", ...result, verified: checked.passed, branch: delivery.branch, note: `${delivery.why}; finish with: ${delivery.command}` };
+        return {
+          kind: "done",
+          ...result,
+          verified: checked.passed,
+          branch: delivery.branch,
+          note: `${delivery.why}; finish with: ${delivery.command}`,
+        };
     }
   }
   return failed("error", `${into} moved ${maxRounds} times while it was merged`, { commit: null, base: null, files: [] }, true);

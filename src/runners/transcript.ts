@@ -25,7 +25,7 @@ export function writeTranscript(options: {
   let part = 0;
   let timer: NodeJS.Timeout | null = null;
   let sending: Promise<void> = Promise.resolve();
-  let failure: unknown = null;
+  let failure: Error | null = null;
 
   function push(): void {
     if (timer) clearTimeout(timer);
@@ -36,14 +36,17 @@ export function writeTranscript(options: {
     bytes = 0;
     part += 1;
     const number = part;
-    sending = sending.then(() => options.send(number, entries)).catch((error: unknown) => {
-      failure ??= error;
-    });
+    sending = sending
+      .then(() => options.send(number, entries))
+      .catch((error: unknown) => {
+        failure ??= error instanceof Error ? error : new Error(String(error));
+      });
   }
 
   return {
     add(entry) {
-      const text = entry.text.length > entryLimit ? `${entry.text.slice(0, entryLimit)}\n[cut: ${entry.text.length} characters]` : entry.text;
+      const text =
+        entry.text.length > entryLimit ? `${entry.text.slice(0, entryLimit)}\n[cut: ${entry.text.length} characters]` : entry.text;
       const last = waiting.at(-1);
       if (last && (entry.kind === "text" || entry.kind === "thought") && last.kind === entry.kind) last.text += text;
       else waiting.push({ ...entry, text, turn: options.turn, at: options.now() });

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { sql, statement, type Plan, type Reader } from "../db/plan.ts";
 import { conflict, invalidInput, notFound } from "../errors.ts";
 import { command, listOf, Page, page, query } from "../registry.ts";
-import { cursorOf, getTask, getTaskDetails, insertTask, listTasks, toTask, type TaskRow } from "./store.ts";
+import { cursorOf, findTask, getTask, getTaskDetails, insertTask, listTasks, toTask, type TaskRow } from "./store.ts";
 import { Check, isTerminal, State, Task, TaskDetails, titleOf, type TaskSpec } from "./task.ts";
 
 const Id = z.object({ id: z.string() });
@@ -39,7 +39,12 @@ export const createTask = command({
   },
 });
 
-function newTask(id: string, project: string, spec: TaskSpec, more: { priority: number; needs: string[]; waits: boolean; now: number }): Task {
+function newTask(
+  id: string,
+  project: string,
+  spec: TaskSpec,
+  more: { priority: number; needs: string[]; waits: boolean; now: number },
+): Task {
   return {
     id,
     project,
@@ -97,7 +102,8 @@ export const mergeTask = command({
   async decide({ id, into, check }, { read, db, now }) {
     const details = await getTaskDetails(read, id);
     const commit = details.result?.commit;
-    if (details.state !== "done") throw conflict(`task ${id} is ${details.state}; only a finished one can be merged`, undefined, [`tutti show ${id}`]);
+    if (details.state !== "done")
+      throw conflict(`task ${id} is ${details.state}; only a finished one can be merged`, undefined, [`tutti show ${id}`]);
     if (!commit) throw conflict(`task ${id} changed nothing`, "there is no commit to merge", [`tutti show ${id}`]);
     const source = { step: `task/${id}`, title: details.title, commit, agent: details.agent ?? "tutti" };
     const spec: TaskSpec = {
@@ -109,8 +115,21 @@ export const mergeTask = command({
       ...(check ? { check: { run: check, retry: 0 } } : {}),
     };
     const task = `T-${await db.nextNumber("task")}`;
-    const plan = insertTask({ id: task, project: details.project, spec, title: `merge ${id}`, run: null, step: null, needs: [], needsLeft: 0, now });
-    return { plan, result: { ...newTask(task, details.project, spec, { priority: 0, needs: [], waits: false, now }), title: `merge ${id}` } };
+    const plan = insertTask({
+      id: task,
+      project: details.project,
+      spec,
+      title: `merge ${id}`,
+      run: null,
+      step: null,
+      needs: [],
+      needsLeft: 0,
+      now,
+    });
+    return {
+      plan,
+      result: { ...newTask(task, details.project, spec, { priority: 0, needs: [], waits: false, now }), title: `merge ${id}` },
+    };
   },
 });
 
@@ -139,7 +158,8 @@ export const getTaskQuery = query({
   path: "/tasks/:id",
   input: Id,
   output: TaskDetails,
-  access: { session: async ({ id }, { read }) => (await getTask(read, id)).session },
+  // Also null for a task that does not exist: an agent cannot find out which ones do.
+  access: { session: async ({ id }, { read }) => (await findTask(read, id))?.session ?? null },
   run: ({ id }, { read }) => getTaskDetails(read, id),
 });
 
@@ -149,7 +169,8 @@ export const taskDiff = query({
   path: "/tasks/:id/diff",
   input: Id,
   output: z.object({ diff: z.string(), files: z.array(z.string()), base: z.string().nullable(), commit: z.string().nullable() }),
-  access: { session: async ({ id }, { read }) => (await getTask(read, id)).session },
+  // Also null for a task that does not exist: an agent cannot find out which ones do.
+  access: { session: async ({ id }, { read }) => (await findTask(read, id))?.session ?? null },
   async run({ id }, { read, workspaces }) {
     const row = await getTask(read, id);
     const { result } = await getTaskDetails(read, id);
@@ -197,9 +218,7 @@ export const stopAll = command({
     const tasks = await read.all<{ id: string; project: string }>(
       sql`select id, project from tasks where state not in ('done', 'failed', 'cancelled') ${inProject}`,
     );
-    const runs = await read.all<{ id: string; project: string }>(
-      sql`select id, project from runs where finished_at is null ${inProject}`,
-    );
+    const runs = await read.all<{ id: string; project: string }>(sql`select id, project from runs where finished_at is null ${inProject}`);
     const projects = [...new Set([...tasks, ...runs].map((row) => row.project))];
     const plan: Plan = {
       statements: [

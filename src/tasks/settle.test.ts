@@ -66,7 +66,14 @@ test("when a person stopped the task every end but done is cancelled", () => {
 });
 
 test("whatever happens, an attempt is over, and a task is either over or ready again not before now", () => {
-  const ends = fc.constantFrom<AttemptEnd>(done, failure(true), failure(false), { kind: "lost" }, { kind: "interrupted" }, { kind: "cancelled" });
+  const ends = fc.constantFrom<AttemptEnd>(
+    done,
+    failure(true),
+    failure(false),
+    { kind: "lost" },
+    { kind: "interrupted" },
+    { kind: "cancelled" },
+  );
   fc.assert(
     fc.property(ends, fc.nat(20), fc.nat(20), fc.boolean(), fc.nat(), (end, failures, crashes, cancelRequested, now) => {
       const { task, readyAt } = settle(end, { failures, crashes, cancelRequested }, now);

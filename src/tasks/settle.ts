@@ -50,11 +50,7 @@ export const backoffMs = (failures: number): number => Math.min(300_000, 1000 * 
  * Decides what the end of an attempt means for its task. Pure. `failures` counts earlier attempts that failed by
  * themselves, `crashes` those that died with their runner.
  */
-export function settle(
-  end: AttemptEnd,
-  task: { failures: number; crashes: number; cancelRequested: boolean },
-  now: number,
-): Settlement {
+export function settle(end: AttemptEnd, task: { failures: number; crashes: number; cancelRequested: boolean }, now: number): Settlement {
   const over = (state: State, reason: Reason | null, message: string | null = null): Settlement => ({
     attempt: { state, reason, message },
     task: { state, reason, message },

@@ -67,7 +67,10 @@ export async function getTask(read: Reader, id: string): Promise<TaskRow> {
   return row;
 }
 
-export async function getTaskSpec(read: Reader, id: string): Promise<{ spec: TaskSpec; followUp: string | null; why: string | null; result: TaskResult | null }> {
+export async function getTaskSpec(
+  read: Reader,
+  id: string,
+): Promise<{ spec: TaskSpec; followUp: string | null; why: string | null; result: TaskResult | null }> {
   const row = await read.one<{ spec: string; follow_up: string | null; why: string | null; result: string | null }>(
     sql`select spec, follow_up, why, result from task_details where task = ${id}`,
   );

@@ -46,7 +46,8 @@ export async function assertOnce(server: Tutti): Promise<void> {
       `${session.id}: no prompt of a finished step was sent again`,
     );
     assert.equal(new Set(turns.map((turn) => turn.turn)).size, turns.length);
-    if (task.kind !== "merge" && turns.length > 0) assert.ok(existsSync(join(home, "sessions", session.id, "work")), `${session.id} keeps its clone`);
+    if (task.kind !== "merge" && turns.length > 0)
+      assert.ok(existsSync(join(home, "sessions", session.id, "work")), `${session.id} keeps its clone`);
   }
   await assertNothingLeft(home);
 }

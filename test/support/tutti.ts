@@ -59,7 +59,10 @@ after(() => children.forEach((child) => child.kill("SIGKILL")));
 /** Starts `main.ts start` and does not wait for anything. */
 export function spawnTutti({ home, args = ["--no-tour"], env = {} }: StartOptions): Starting {
   mkdirSync(join(dirname(home), "person"), { recursive: true });
-  const child = spawn(process.execPath, [mainFile, "start", ...args], { env: { ...bareEnvironment(home), ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [mainFile, "start", ...args], {
+    env: { ...bareEnvironment(home), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   children.add(child);
   child.once("exit", () => children.delete(child));
   let text = "";
@@ -95,7 +98,11 @@ export async function startTutti(options: StartOptions): Promise<Tutti> {
 }
 
 /** Asks again until there is an answer, every 20 ms for at most 60 s. For conditions that nothing announces. */
-export async function until<T>(what: string, ask: () => T | null | undefined | false | Promise<T | null | undefined | false>, limitMs = 60_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  ask: () => T | null | undefined | false | Promise<T | null | undefined | false>,
+  limitMs = 60_000,
+): Promise<T> {
   const limit = performance.now() + limitMs;
   for (;;) {
     const answer = await ask();
@@ -175,6 +182,8 @@ function readOrEmpty(path: string): string {
 
 /** No process of a session is left within 2 seconds. */
 export async function assertNothingLeft(home: string): Promise<void> {
-  const left = await until("the last process to end", () => (leftovers(home).length === 0 ? true : null), 2_000).catch(() => leftovers(home));
+  const left = await until("the last process to end", () => (leftovers(home).length === 0 ? true : null), 2_000).catch(() =>
+    leftovers(home),
+  );
   assert.deepEqual(left === true ? [] : left, []);
 }

@@ -16,7 +16,12 @@ export async function runUnseen(agent: { backend: "model" | "acp"; settings: Par
   const key = `sk-${randomBytes(16).toString("hex")}`;
   const models = await startModelServer([], { key });
   const word = (): string => `w${randomBytes(5).toString("hex")}`;
-  const parts = [word(), word()].map((name) => ({ name, file: `notes/${name}.txt`, test: `test/${name}.test.js`, content: `content ${randomBytes(12).toString("hex")}` }));
+  const parts = [word(), word()].map((name) => ({
+    name,
+    file: `notes/${name}.txt`,
+    test: `test/${name}.test.js`,
+    content: `content ${randomBytes(12).toString("hex")}`,
+  }));
   const summary = `summary ${randomBytes(8).toString("hex")}`;
   const repository = makeRepository(join(folder.path, "shop"), {
     "package.json": JSON.stringify({ name: word(), type: "module", scripts: { test: "node --test" } }),
@@ -29,7 +34,10 @@ export async function runUnseen(agent: { backend: "model" | "acp"; settings: Par
     ),
   });
   models.setRules([
-    { match: "Plan how to repair", reply: JSON.stringify({ parts: parts.map(({ name, test, file }) => ({ title: `write ${name}`, test, files: [file] })) }) },
+    {
+      match: "Plan how to repair",
+      reply: JSON.stringify({ parts: parts.map(({ name, test, file }) => ({ title: `write ${name}`, test, files: [file] })) }),
+    },
     ...parts.map(({ test, file, content }) => ({ match: `"test": "${test}"`, obey: `WRITE ${file}: ${content}` })),
     { match: "Summarise what was repaired", reply: summary },
   ]);
@@ -45,10 +53,14 @@ export async function runUnseen(agent: { backend: "model" | "acp"; settings: Par
     const project = await client.command("project.create", { folder: repository });
     const flow = readFlow(fileURLToPath(new URL("../../examples/tour/fix-bugs.yaml", import.meta.url)));
     const { id } = await client.command("run.create", { project: project.id, ...flow, agents: { tour: "worker" } });
-    const run = await until("the run to end", async () => {
-      const now = await client.query("run.get", { id });
-      return now.finishedAt === null ? null : now;
-    }, 240_000);
+    const run = await until(
+      "the run to end",
+      async () => {
+        const now = await client.query("run.get", { id });
+        return now.finishedAt === null ? null : now;
+      },
+      240_000,
+    );
     const steps = (await client.query("run.steps", { id, limit: 100 })).items;
     assert.equal(run.state, "done", JSON.stringify(steps, null, 1));
     for (const { file, content } of parts) assert.equal(git(repository, "show", `main:${file}`), content);

@@ -15,7 +15,10 @@ export async function connect(): Promise<TuttiClient> {
   if (config.url && config.token) return makeClient({ url: config.url, token: config.token, entries });
   const file = await readServerFile(config.home);
   if (!file) {
-    throw new AppError("unreachable", "no Tutti server is running", { why: `there is no living server for ${config.home}`, fix: ["tutti up"] });
+    throw new AppError("unreachable", "no Tutti server is running", {
+      why: `there is no living server for ${config.home}`,
+      fix: ["tutti up"],
+    });
   }
   return makeClient({ url: file.url, token: config.token ?? file.token, entries });
 }

@@ -17,7 +17,9 @@ import { printRecord } from "./verbs/show.ts";
 export function addDerivedVerbs(program: Command): void {
   for (const entry of entries as readonly Entry[]) {
     const [noun = "", verb = ""] = entry.name.split(".");
-    const parent = program.commands.find((command) => command.name() === noun) ?? program.command(noun, { hidden: true }).description(`every command of "${noun}"`);
+    const parent =
+      program.commands.find((command) => command.name() === noun) ??
+      program.command(noun, { hidden: true }).description(`every command of "${noun}"`);
     if (parent.commands.some((command) => command.name() === verb)) continue;
     addVerb(parent.command(verb).description(entry.help), entry);
   }
@@ -30,7 +32,10 @@ interface Property {
 }
 
 function addVerb(command: Command, entry: Entry): void {
-  const schema = z.toJSONSchema(entry.input, { io: "input", unrepresentable: "any" }) as { properties?: Record<string, Property>; required?: string[] };
+  const schema = z.toJSONSchema(entry.input, { io: "input", unrepresentable: "any" }) as {
+    properties?: Record<string, Property>;
+    required?: string[];
+  };
   const properties = schema.properties ?? {};
   const positional = entry.cli?.args ?? (schema.required ?? []).filter((name) => name === "id" || name === "name");
   for (const name of positional) command.argument(`<${name}>`, properties[name]?.description ?? "");
@@ -45,7 +50,10 @@ function addVerb(command: Command, entry: Entry): void {
     if (!(self instanceof Command)) return;
     const input = Object.fromEntries([
       ...positional.map((name, index) => [name, valueOf(name, String(all[index]), properties[name])]),
-      ...Object.entries(self.opts<Record<string, string | boolean>>()).map(([name, value]) => [name, valueOf(name, value, properties[name])]),
+      ...Object.entries(self.opts<Record<string, string | boolean>>()).map(([name, value]) => [
+        name,
+        valueOf(name, value, properties[name]),
+      ]),
     ]) as Record<string, unknown>;
     await call(entry, input, wantsJson(self));
   });
@@ -85,7 +93,14 @@ function printResult(result: unknown, entry: Entry, json: boolean): void {
   if (!("items" in result) || !Array.isArray(result.items)) return printRecord(result, false);
   const rows = result.items as Record<string, unknown>[];
   const names = entry.cli?.columns ?? Object.keys(rows[0] ?? {}).slice(0, 6);
-  if (rows.length > 0) print(table(rows, names.map((name) => ({ title: name.toUpperCase(), value: (row) => cell(row[name]) }))));
+  if (rows.length > 0)
+    print(
+      table(
+        rows,
+        names.map((name) => ({ title: name.toUpperCase(), value: (row) => cell(row[name]) })),
+      ),
+    );
 }
 
-const cell = (value: unknown): string => (value === null || value === undefined ? "" : oneLine(typeof value === "object" ? JSON.stringify(value) : String(value)));
+const cell = (value: unknown): string =>
+  value === null || value === undefined ? "" : oneLine(typeof value === "object" ? JSON.stringify(value) : String(value));

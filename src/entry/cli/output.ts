@@ -56,7 +56,10 @@ export function table<Row>(rows: Row[], columns: Column<Row>[]): string {
   const limit = process.stdout.isTTY ? process.stdout.columns : Infinity;
   return cells
     .map((line) => {
-      const text = line.map((cell, index) => cell + " ".repeat((widths[index] ?? 0) - width(cell))).join("  ").trimEnd();
+      const text = line
+        .map((cell, index) => cell + " ".repeat((widths[index] ?? 0) - width(cell)))
+        .join("  ")
+        .trimEnd();
       return width(text) > limit ? cut(text, limit) : text;
     })
     .join("\n");
@@ -90,7 +93,12 @@ export function printError(error: AppError, original: unknown = null, json = fal
   }
   const { stderr } = process;
   const lines = [`${styled(["red", "bold"], `error[${error.code}]`, stderr)}: ${plain(error.message)}`];
-  if (error.why) lines.push(...plain(error.why).split("\n").map((line, index) => `  ${index === 0 ? styled("dim", "why", stderr) : "   "}  ${line}`));
+  if (error.why)
+    lines.push(
+      ...plain(error.why)
+        .split("\n")
+        .map((line, index) => `  ${index === 0 ? styled("dim", "why", stderr) : "   "}  ${line}`),
+    );
   error.fix.forEach((fix, index) => lines.push(`  ${index === 0 ? styled("dim", "try", stderr) : "   "}  ${plain(fix)}`));
   if (error.code === "internal" && original instanceof Error) lines.push(styled("dim", original.stack ?? "", stderr));
   stderr.write(`${lines.join("\n")}\n`);

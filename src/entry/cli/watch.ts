@@ -53,7 +53,9 @@ export function describe(event: Event): string | null {
     case "task.requeued":
       return `${stateText(text(data.state), text(data.reason))}  ${who}  ${text(data.message)}`;
     case "task.settled":
-      return event.run ? null : `${stateText(text(data.state), text(data.reason) || null)}  ${who}${verifiedText(data.verified)}  ${text(data.message)}`;
+      return event.run
+        ? null
+        : `${stateText(text(data.state), text(data.reason) || null)}  ${who}${verifiedText(data.verified)}  ${text(data.message)}`;
     case "step.settled":
       return `${stateText(text(data.state), text(data.reason) || null)}  ${who}${verifiedText(data.verified)}  ${text(data.answer) || text(data.message)}`;
     case "approval.opened":
@@ -67,4 +69,5 @@ export function describe(event: Event): string | null {
   }
 }
 
-const verifiedText = (verified: unknown): string => (verified === true ? ` ${styled("green", "verified")}` : verified === false ? ` ${styled("red", "check failed")}` : "");
+const verifiedText = (verified: unknown): string =>
+  verified === true ? ` ${styled("green", "verified")}` : verified === false ? ` ${styled("red", "check failed")}` : "";

@@ -29,7 +29,10 @@ const wasInterrupted = (prompt: string): boolean => /\binterrupted in the middle
 
 /** A change that was only being tried would look like one more bug: what an interrupted try left is put aside, not deleted. */
 function* startAnew(behaviour: Behaviour): Behaviour {
-  yield* call("I put aside what the interrupted try left.", "shell", { command: "git stash push --include-untracked --quiet", timeoutMs: 60_000 });
+  yield* call("I put aside what the interrupted try left.", "shell", {
+    command: "git stash push --include-untracked --quiet",
+    timeoutMs: 60_000,
+  });
   return yield* behaviour;
 }
 

@@ -29,8 +29,11 @@ export function addAgentVerbs(program: Command): void {
     .option("--ask", "ask a person for every permission")
     .action(async (name: string, options: AgentOptions, command: Command) => {
       const { backend, preset, provider, model, role } = options;
-      if (backend !== "acp" && backend !== "command" && backend !== "model") throw invalidInput(`there is no backend "${backend}"`, "it can be: acp, command, model");
-      const agent = await (await connect()).command(
+      if (backend !== "acp" && backend !== "command" && backend !== "model")
+        throw invalidInput(`there is no backend "${backend}"`, "it can be: acp, command, model");
+      const agent = await (
+        await connect()
+      ).command(
         "agent.create",
         {
           name,
@@ -83,7 +86,10 @@ export function addAgentVerbs(program: Command): void {
     .action(async (name: string, options: { baseUrl: string; model: string; keyStdin?: boolean }, command: Command) => {
       const key = options.keyStdin ? (await readAll(process.stdin)).trim() : undefined;
       const { baseUrl, model } = options;
-      printRecord(await (await connect()).command("provider.set", { name, baseUrl, model, key }, { key: randomUUID() }), wantsJson(command));
+      printRecord(
+        await (await connect()).command("provider.set", { name, baseUrl, model, key }, { key: randomUUID() }),
+        wantsJson(command),
+      );
     });
   providers
     .command("remove")
@@ -110,7 +116,11 @@ export function addAgentVerbs(program: Command): void {
     .description("change a project's settings")
     .action(async (id: string, options: { sandbox?: "default" | "none"; setup?: string; limit?: string }, command: Command) => {
       const { sandbox, setup, limit } = options;
-      const settings = { ...(sandbox ? { sandbox } : {}), ...(setup === undefined ? {} : { setup }), ...(limit ? { limit: Number(limit) } : {}) };
+      const settings = {
+        ...(sandbox ? { sandbox } : {}),
+        ...(setup === undefined ? {} : { setup }),
+        ...(limit ? { limit: Number(limit) } : {}),
+      };
       printRecord(await (await connect()).command("project.update", { id, settings }, { key: randomUUID() }), wantsJson(command));
     });
 

@@ -63,7 +63,10 @@ async function up(options: { foreground?: boolean }, json: boolean): Promise<voi
     await wait(50);
   }
   const told = (await readFile(log, "utf8")).trim().split("\n").slice(-6).join("\n");
-  throw new AppError("unreachable", "the server did not start", { why: told || `it said nothing; see ${log}`, fix: ["tutti doctor", `less ${log}`] });
+  throw new AppError("unreachable", "the server did not start", {
+    why: told || `it said nothing; see ${log}`,
+    fix: ["tutti doctor", `less ${log}`],
+  });
 }
 
 function say(server: { url: string; pid: number; version: string; started: boolean }, json: boolean): void {
@@ -85,7 +88,9 @@ async function down(json: boolean): Promise<void> {
   const limit = performance.now() + stopLimitMs;
   while (processAlive(file.pid)) {
     if (performance.now() > limit) {
-      throw new AppError("timed_out", `the server (pid ${file.pid}) does not stop`, { fix: [`kill -9 ${file.pid}   (nothing is lost: it goes on at the next start)`] });
+      throw new AppError("timed_out", `the server (pid ${file.pid}) does not stop`, {
+        fix: [`kill -9 ${file.pid}   (nothing is lost: it goes on at the next start)`],
+      });
     }
     await wait(50);
   }
@@ -115,7 +120,12 @@ async function doctor(json: boolean): Promise<void> {
     const health = await client.query("server.doctor", {});
     add("server", "ok", `${health.version} on ${health.store}`);
     const { processes } = health;
-    add("sandbox", processes.sandbox ? "ok" : "problem", `${processes.kind}: ${processes.why}`, processes.sandbox ? null : "apt-get install bubblewrap");
+    add(
+      "sandbox",
+      processes.sandbox ? "ok" : "problem",
+      `${processes.kind}: ${processes.why}`,
+      processes.sandbox ? null : "apt-get install bubblewrap",
+    );
     for (const agent of (await client.query("agent.list", { limit: 500 })).items) {
       const { state, message, fix, version } = agent.detection;
       add("agents", state === "ready" ? "ok" : "warning", `${agent.name}: ${[state, version, message].filter(Boolean).join(", ")}`, fix);

@@ -29,7 +29,9 @@ export function addShowVerbs(program: Command): void {
     .description("the transcript of a task or session")
     .argument("<id>", "T-1 or S-1")
     .option("-f, --follow", "go on until the work has ended")
-    .action(async (id: string, options: { follow?: boolean }, command: Command) => await logs(await connect(), id, options, wantsJson(command)));
+    .action(
+      async (id: string, options: { follow?: boolean }, command: Command) => await logs(await connect(), id, options, wantsJson(command)),
+    );
   program
     .command("diff")
     .description("what a task changed")
@@ -72,11 +74,13 @@ async function status(client: TuttiClient, json: boolean): Promise<void> {
   print(`${styled("bold", "Needs you")}  ${open.items.length}`);
   for (const item of open.items) print(`  ${item.id}  ${oneLine(item.question)}  ${styled("dim", `${age(item.createdAt)} ago`)}`);
   print(`${styled("bold", "Work")}  ${running.items.length} open`);
-  for (const task of running.items) print(`  ${task.id}  ${stateText(task.state, task.reason)}  ${task.agent ?? ""}  ${oneLine(task.title)}`);
+  for (const task of running.items)
+    print(`  ${task.id}  ${stateText(task.state, task.reason)}  ${task.agent ?? ""}  ${oneLine(task.title)}`);
   print(styled("bold", "Runs"));
   for (const run of runs.items) print(`  ${run.id}  ${stateText(run.state, run.reason)}  ${run.flow}`);
   print(styled("bold", "Agents"));
-  for (const agent of agents.items) print(`  ${agent.name}  ${agent.detection.state}${agent.detection.fix ? `  ${styled("dim", agent.detection.fix)}` : ""}`);
+  for (const agent of agents.items)
+    print(`  ${agent.name}  ${agent.detection.state}${agent.detection.fix ? `  ${styled("dim", agent.detection.fix)}` : ""}`);
 }
 
 async function ls(client: TuttiClient, what: string, options: ListOptions, json: boolean): Promise<void> {
@@ -164,7 +168,14 @@ async function ls(client: TuttiClient, what: string, options: ListOptions, json:
         "no sessions yet",
       );
     default:
-      throw notFound("list", what, ["tutti ls tasks", "tutti ls runs", "tutti ls approvals", "tutti ls agents", "tutti ls projects", "tutti ls sessions"]);
+      throw notFound("list", what, [
+        "tutti ls tasks",
+        "tutti ls runs",
+        "tutti ls approvals",
+        "tutti ls agents",
+        "tutti ls projects",
+        "tutti ls sessions",
+      ]);
   }
 }
 
@@ -204,7 +215,10 @@ async function showTask(client: TuttiClient, id: string, json: boolean): Promise
     ["project", task.project],
     ["agent", `${task.agent ?? "-"}${task.why ? `  (${task.why})` : ""}`],
     ["session", task.session ?? "-"],
-    ["attempts", task.attempts.map((attempt) => `${attempt.attempt} ${attempt.state}${attempt.reason ? `: ${attempt.reason}` : ""}`).join(", ") || "-"],
+    [
+      "attempts",
+      task.attempts.map((attempt) => `${attempt.attempt} ${attempt.state}${attempt.reason ? `: ${attempt.reason}` : ""}`).join(", ") || "-",
+    ],
     ["files", task.result?.files.map(oneLine).join(", ") || "-"],
     ["branch", task.result?.branch ?? "-"],
   ];
@@ -212,10 +226,12 @@ async function showTask(client: TuttiClient, id: string, json: boolean): Promise
   if (task.result?.note) print(`${styled("dim", "note".padEnd(10))}  ${plain(task.result.note)}`);
   if (task.spec.kind === "agent") print(`\n${styled("dim", "prompt")}\n${plain(task.spec.prompt)}`);
   const output = task.result?.output;
-  if (output !== undefined && output !== null) print(`\n${styled("dim", "output")}\n${plain(typeof output === "string" ? output : JSON.stringify(output, null, 2))}`);
+  if (output !== undefined && output !== null)
+    print(`\n${styled("dim", "output")}\n${plain(typeof output === "string" ? output : JSON.stringify(output, null, 2))}`);
 }
 
-const verified = (value: boolean | null): string => (value === true ? `  ${styled("green", "verified")}` : value === false ? `  ${styled("red", "check failed")}` : "");
+const verified = (value: boolean | null): string =>
+  value === true ? `  ${styled("green", "verified")}` : value === false ? `  ${styled("red", "check failed")}` : "";
 
 async function showRun(client: TuttiClient, id: string, json: boolean): Promise<void> {
   const run = await client.query("run.get", { id });
@@ -247,7 +263,9 @@ async function showApproval(client: TuttiClient, id: string, json: boolean): Pro
     return;
   }
   print(`${styled("bold", approval.id)}  ${stateText(approval.state, approval.kind)}  ${oneLine(approval.question)}`);
-  print(`${styled("dim", "for")}      ${approval.task ?? `${approval.run}/${approval.step}`}${approval.agent ? `, agent ${approval.agent}` : ""}`);
+  print(
+    `${styled("dim", "for")}      ${approval.task ?? `${approval.run}/${approval.step}`}${approval.agent ? `, agent ${approval.agent}` : ""}`,
+  );
   print(`${styled("dim", "options")}  ${approval.options.map(oneLine).join(", ")}`);
   if (approval.answer) print(`${styled("dim", "answer")}   ${oneLine(approval.answer)} (${approval.answeredBy ?? "nobody"})`);
   print(`\n${plain(JSON.stringify(approval.action, null, 2))}`);
@@ -300,7 +318,10 @@ export function printEntry(entry: TranscriptEntry, json: boolean): void {
     print(JSON.stringify(entry));
     return;
   }
-  const head = [entry.kind, entry.name, entry.state].filter(Boolean).map((part) => oneLine(part ?? "")).join(" ");
+  const head = [entry.kind, entry.name, entry.state]
+    .filter(Boolean)
+    .map((part) => oneLine(part ?? ""))
+    .join(" ");
   print(`${styled("dim", `[${entry.turn}] ${head}`)}`);
   if (entry.text) print(plain(entry.text));
 }
@@ -316,7 +337,11 @@ interface EventOptions {
 async function events(client: TuttiClient, options: EventOptions, json: boolean): Promise<void> {
   const { project: stream, task, run } = options;
   const line = (event: { stream: string; seq: number; type: string; at: number; data: object }): void =>
-    print(json ? JSON.stringify(event) : `${new Date(event.at).toISOString()}  ${event.stream} ${event.seq}  ${event.type}  ${plain(JSON.stringify(event.data))}`);
+    print(
+      json
+        ? JSON.stringify(event)
+        : `${new Date(event.at).toISOString()}  ${event.stream} ${event.seq}  ${event.type}  ${plain(JSON.stringify(event.data))}`,
+    );
   if (!options.follow) {
     for (const event of (await client.query("event.list", { stream, task, run, limit: Number(options.limit) || 100 })).items) line(event);
     return;

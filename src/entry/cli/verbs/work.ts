@@ -25,7 +25,10 @@ export function addWorkVerbs(program: Command): void {
     .option("--include-dirty", "start from the uncommitted work too")
     .option("--detach", "do not wait; print the task's id")
     .option("--key <key>", "idempotency key: the same key makes the same task")
-    .action(async (prompt: string[], options: RunOptions, command: Command) => await run(await connect(), prompt.join(" "), options, wantsJson(command)));
+    .action(
+      async (prompt: string[], options: RunOptions, command: Command) =>
+        await run(await connect(), prompt.join(" "), options, wantsJson(command)),
+    );
   const flow = program.command("flow").description("check and run flows");
   flow
     .command("lint")
@@ -41,7 +44,9 @@ export function addWorkVerbs(program: Command): void {
     .option("--agent <name=agent>", "an agent that stands in for a name in the flow; repeatable", collect, [])
     .option("--detach", "do not wait; print the run's id")
     .option("--key <key>", "idempotency key")
-    .action(async (file: string, options: FlowOptions, command: Command) => await runFlow(await connect(), file, options, wantsJson(command)));
+    .action(
+      async (file: string, options: FlowOptions, command: Command) => await runFlow(await connect(), file, options, wantsJson(command)),
+    );
   program
     .command("merge")
     .description("merge a finished task's change into a branch of your repository")
@@ -141,10 +146,14 @@ async function finish(client: TuttiClient, id: string, json: boolean): Promise<v
     return;
   }
   if (task.state !== "done") {
-    throw new AppError(task.reason === "merge conflict" ? "conflict" : task.reason === "check failed" ? "check_failed" : "failed", `${id} ${task.state}${task.reason ? `: ${task.reason}` : ""}`, {
-      why: task.message ?? undefined,
-      fix: [`tutti logs ${id}`, `tutti retry ${id}`],
-    });
+    throw new AppError(
+      task.reason === "merge conflict" ? "conflict" : task.reason === "check failed" ? "check_failed" : "failed",
+      `${id} ${task.state}${task.reason ? `: ${task.reason}` : ""}`,
+      {
+        why: task.message ?? undefined,
+        fix: [`tutti logs ${id}`, `tutti retry ${id}`],
+      },
+    );
   }
   const session = task.session ? await client.query("session.get", { id: task.session }) : null;
   if (session && session.notIncluded.length > 0) {
@@ -219,7 +228,12 @@ async function runFlow(client: TuttiClient, file: string, options: FlowOptions, 
   const end = await watch(client, { run: run.id }, { untilAsked: true, onEvent: (event) => show(describe(event)) });
   process.exitCode = exitCodeOf(end.state);
   if (json) {
-    print(JSON.stringify({ ...(await client.query("run.get", { id: run.id })), steps: (await client.query("run.steps", { id: run.id, limit: 500 })).items }));
+    print(
+      JSON.stringify({
+        ...(await client.query("run.get", { id: run.id })),
+        steps: (await client.query("run.steps", { id: run.id, limit: 500 })).items,
+      }),
+    );
     return;
   }
   if (end.state === "needs you") {
@@ -251,13 +265,18 @@ async function answer(id: string, text: string, options: { comment?: string }, j
   const client = await connect();
   const shown = await client.query("approval.get", { id: id.toUpperCase() });
   // The hash of what was looked at goes along: if the question is about something else by now, nothing is answered.
-  const approval = await client.command("approval.answer", { id: shown.id, answer: text, hash: shown.hash, ...options }, { key: randomUUID() });
+  const approval = await client.command(
+    "approval.answer",
+    { id: shown.id, answer: text, hash: shown.hash, ...options },
+    { key: randomUUID() },
+  );
   if (json) print(JSON.stringify(approval));
   else print(`${approval.id} answered: ${approval.answer}`);
 }
 
 async function stop(id: string | undefined, options: { all?: boolean }, json: boolean): Promise<void> {
-  if (options.all === (id !== undefined)) throw conflict("name one task or run, or say --all", undefined, ["tutti stop T-1", "tutti stop --all"]);
+  if (options.all === (id !== undefined))
+    throw conflict("name one task or run, or say --all", undefined, ["tutti stop T-1", "tutti stop --all"]);
   const client = await connect();
   if (options.all) {
     const stopped = await client.command("task.stop-all", {}, { key: randomUUID() });
