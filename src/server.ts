@@ -127,7 +127,16 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
     link: link.runner,
     lease,
     log,
-    tools: { workspaces, processes, backends, home, environment: config.environment, readable: toolFolders(config.path), now: clock.now },
+    tools: {
+      workspaces,
+      processes,
+      backends,
+      home,
+      personHome: config.userHome,
+      environment: config.environment,
+      readable: toolFolders(config.path),
+      now: clock.now,
+    },
   });
   const orchestrators = startOrchestrators({
     db,

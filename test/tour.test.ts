@@ -3,11 +3,12 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { startPostgres } from "./support/postgres.ts";
 import { assertNothingLeft, git, makeFolder, startTutti, until, type Tutti } from "./support/tutti.ts";
 
 /** The tour as `npm start` shows it, from outside: a real server, real clones, real merges. */
-const folder = makeFolder();
-after(() => folder.remove());
+const postgres = startPostgres();
+after(async () => (await postgres).stop());
 
 const runsOf = async (server: Tutti) => (await server.client.query("run.list", { limit: 10 })).items;
 const runOf = async (server: Tutti, flow: string) => (await runsOf(server)).find((run) => run.flow === flow);
@@ -26,8 +27,21 @@ async function counted(server: Tutti): Promise<unknown> {
   };
 }
 
-test("the tour fixes both bugs, merges twice, and waits for a person with its release notes", async () => {
-  const server = await startTutti({ home: folder.home, args: [] });
+const stores = { sqlite: async () => ({}), postgres: async () => ({ DATABASE_URL: await (await postgres).freshDatabase() }) };
+
+for (const [store, environment] of Object.entries(stores)) {
+  test(`on ${store} the tour fixes both bugs, merges twice, waits for a person with its release notes, and does nothing twice`, async () => {
+    const folder = makeFolder();
+    try {
+      await tour(folder.home, await environment());
+    } finally {
+      folder.remove();
+    }
+  });
+}
+
+async function tour(home: string, env: Record<string, string>): Promise<void> {
+  const server = await startTutti({ home, args: [], env });
   const notes = await until("the release notes to wait", async () => {
     const run = await runOf(server, "release-notes");
     return run && run.state !== "running" && run.state !== "queued" ? run : null;
@@ -47,7 +61,7 @@ test("the tour fixes both bugs, merges twice, and waits for a person with its re
   assert.equal(await server.stop(), 0);
   await assertNothingLeft(server.home);
 
-  const again = await startTutti({ home: folder.home, args: [] });
+  const again = await startTutti({ home, args: [], env });
   assert.deepEqual(await counted(again), before);
   const [open] = (await again.client.query("approval.list", { state: "open" })).items;
   assert.ok(open);
@@ -60,5 +74,5 @@ test("the tour fixes both bugs, merges twice, and waits for a person with its re
   assert.match(git(sample, "show", "main:CHANGELOG.md"), /Unreleased\n\n- .*prices/);
   assert.equal(git(sample, "status", "--porcelain"), "");
   assert.equal(await again.stop(), 0);
-  assert.ok(!existsSync(join(folder.home, "server.json")));
-});
+  assert.ok(!existsSync(join(home, "server.json")));
+}

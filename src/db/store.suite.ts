@@ -497,9 +497,6 @@ const cases: Case[] = [
   },
 ];
 
-/** How many rules each database is held to. */
-export const caseCount = cases.length;
-
 /** Holds one database to all rules of the store. */
 export function storeSuite(name: string, makeHarness: () => Promise<StoreHarness>): void {
   describe(`${name} store`, () => {

@@ -127,6 +127,7 @@ async function give(options: AssignOptions, lease: Lease, choice: Choice): Promi
       baseBranch: project.base_branch,
       sandbox: settings.sandbox,
       setup: settings.setup,
+      deliver: settings.deliver,
     },
     session: id,
     branch,

@@ -7,7 +7,7 @@ import { transact } from "../db/transact.ts";
 import type { Bus } from "../events/bus.ts";
 import { planTaskEnd } from "../flows/progress.ts";
 import type { FromRunner } from "../runners/message.ts";
-import { attemptFence, findTask, runnerLeaseFence, type TaskRow } from "../tasks/store.ts";
+import { attemptFence, findTask, holdsRunnerLease, runnerLeaseFence, type TaskRow } from "../tasks/store.ts";
 
 /**
  * What a runner tells becomes rows, each under the fence of its attempt: runner, epoch and attempt number must still be the
@@ -29,9 +29,13 @@ export async function receive(options: ReceiveOptions, message: FromRunner): Pro
   }
   const { db } = options;
   const approval = message.kind === "permission" ? `A-${await db.nextNumber("approval")}` : "";
+  let overtaken = false;
   const { result } = await transact(db, async () => {
     const row = await findTask(db.read, message.task);
     if (!row || !isHeld(row, message)) return { plan: null, result: false };
+    // The plan's own fence has the word; after a conflict it is asked whether it was the fence that spoke.
+    if (overtaken && !(await holdsRunnerLease(db.read, message))) return { plan: null, result: false };
+    overtaken = true;
     return { plan: await planFor(options, row, message, approval), result: true };
   });
   if (result && message.kind === "permission") options.onPermission(approval, message);

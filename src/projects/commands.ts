@@ -84,10 +84,11 @@ export const getProjectQuery = query({
 });
 
 // Written out: partial() would fill in the defaults of the settings that are not named.
-const { sandbox, setup, limit } = ProjectSettings.shape;
+const { sandbox, setup, deliver, limit } = ProjectSettings.shape;
 const SettingsChange = z.strictObject({
   sandbox: sandbox.unwrap().optional(),
   setup: setup.unwrap().optional(),
+  deliver: deliver.unwrap().optional(),
   limit: limit.unwrap().optional(),
 });
 
@@ -103,6 +104,7 @@ export const updateProject = command({
     const settings: ProjectSettings = {
       sandbox: change.sandbox ?? before.settings.sandbox,
       setup: change.setup === undefined ? before.settings.setup : change.setup,
+      deliver: change.deliver ?? before.settings.deliver,
       limit: change.limit ?? before.settings.limit,
     };
     return {

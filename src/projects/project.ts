@@ -5,6 +5,8 @@ export const ProjectSettings = z.object({
   sandbox: z.enum(["default", "none"]).default("default"),
   /** Runs once in a new clone, in the sandbox. Taken from the base branch's tutti.yaml when not set here. */
   setup: z.string().nullable().default(null),
+  /** What happens to a merged branch: "local" moves the person's branch; "push" also pushes it to its remote. */
+  deliver: z.enum(["local", "push"]).default("local"),
   /** How many attempts of this project run at once. */
   limit: z.int().min(1).max(1000).default(8),
 });

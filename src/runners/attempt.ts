@@ -16,6 +16,8 @@ export interface RunnerTools {
   backends: ReadonlyMap<string, AgentBackend>;
   /** $TUTTI_HOME. */
   home: string;
+  /** The person's own home, of which an agent with the vendor's login sees that login. */
+  personHome: string;
   /** The part of the server's environment that every sandboxed process gets (PATH, language, time zone): an allow-list. */
   environment: Record<string, string>;
   /** Folders of tools that lie in a hidden place (a Node in somebody's home), shown read-only. */

@@ -21,6 +21,7 @@ export const Assignment = z.object({
     baseBranch: z.string(),
     sandbox: z.enum(["default", "none"]),
     setup: z.string().nullable(),
+    deliver: z.enum(["local", "push"]),
   }),
   session: z.string(),
   branch: z.string(),

@@ -3,6 +3,7 @@ import { outputInstructions, readOutput, repairPrompt } from "../tasks/output.ts
 import type { TaskSpec } from "../tasks/task.ts";
 import type { Snapshot, Workspace } from "../workspaces/workspace.ts";
 import { environmentOf, failed, identities, lastLines, openWorkspace, policyOf, runInClone, setUp, type Attempt } from "./attempt.ts";
+import { linkLogins, loginMounts, type LoginMounts } from "./logins.ts";
 import type { AttemptOutcome } from "./message.ts";
 import { writeTranscript, type TranscriptWriter } from "./transcript.ts";
 
@@ -19,7 +20,9 @@ export async function runAgent(attempt: Attempt, spec: AgentSpec): Promise<Attem
   if (!agent || !backend) return failed("error", `there is no backend for agent ${agent?.name ?? "(none)"}`);
   const workspace = await openWorkspace(attempt, spec.base, spec.includeDirty);
   await attempt.tell("started", { base: workspace.base, notIncluded: workspace.notIncluded });
-  const connection = await backend.open(sessionSpec(attempt, workspace, spec), attempt.signal);
+  const logins = loginMounts(agent, tools.personHome);
+  await linkLogins(agent, workspace.home, logins);
+  const connection = await backend.open(sessionSpec({ attempt, workspace, spec, logins }), attempt.signal);
   attempt.onAnswer((permission, option) => connection.answer(permission, option));
   try {
     return await converse({ attempt, spec, workspace, connection });
@@ -28,11 +31,23 @@ export async function runAgent(attempt: Attempt, spec: AgentSpec): Promise<Attem
   }
 }
 
-function sessionSpec(attempt: Attempt, workspace: Workspace, spec: AgentSpec): SessionSpec {
+function sessionSpec({
+  attempt,
+  workspace,
+  spec,
+  logins,
+}: {
+  attempt: Attempt;
+  workspace: Workspace;
+  spec: AgentSpec;
+  logins: LoginMounts;
+}): SessionSpec {
   const { assignment, tools } = attempt;
   const { agent, session, broker, vendorSession, past } = assignment;
   if (!agent) throw new Error("an agent's session without an agent");
-  const sandbox = policyOf(attempt, workspace);
+  // The agent's own program alone gets the logins: its checks and the project's set-up need none.
+  const policy = policyOf(attempt, workspace);
+  const sandbox = policy && { ...policy, writable: [...policy.writable, ...logins.writable] };
   const env = { ...environmentOf(attempt, workspace), ...spec.env };
   return {
     sessionId: session,

@@ -25,7 +25,9 @@ export async function runMerge(attempt: Attempt, spec: MergeSpec): Promise<Attem
       return failed("merge conflict", `${merged.step} does not fit ${into}: ${merged.files.join(", ")}`, work);
     }
     const result = { output: { commits: merged.commits, into }, commit: merged.commit, base: merged.before, files: [] };
-    if (merged.nothingToDo) return { kind: "done", ...result, verified: null, branch: into, note: "everything is merged already" };
+    if (merged.nothingToDo) {
+      return { kind: "done", ...result, verified: null, branch: into, note: (await push(attempt, into)) ?? "everything is merged already" };
+    }
     const checked = await check(attempt, spec, merged.commit);
     if (checked.passed === false) return failed("check failed", checked.report, { commit: merged.commit, base: merged.before, files: [] });
     const delivery = await tools.workspaces.deliver({
@@ -39,7 +41,7 @@ export async function runMerge(attempt: Attempt, spec: MergeSpec): Promise<Attem
       case "moved":
         continue;
       case "delivered":
-        return { kind: "done", ...result, verified: checked.passed, branch: delivery.branch, note: null };
+        return { kind: "done", ...result, verified: checked.passed, branch: delivery.branch, note: await push(attempt, into) };
       case "waiting":
         return {
           kind: "done",
@@ -51,6 +53,20 @@ export async function runMerge(attempt: Attempt, spec: MergeSpec): Promise<Attem
     }
   }
   return failed("error", `${into} moved ${maxRounds} times while it was merged`, { commit: null, base: null, files: [] }, true);
+}
+
+/** To the branch's remote, when the project wants it; answers what to tell the person when that did not work. */
+async function push({ assignment, repository, tools }: Attempt, branch: string): Promise<string | null> {
+  if (assignment.project.deliver !== "push") return null;
+  const pushed = await tools.workspaces.push({ repository, branch });
+  switch (pushed.kind) {
+    case "pushed":
+      return null;
+    case "no remote":
+      return `${branch} has no remote to push to`;
+    case "refused":
+      return `${branch} is merged here, but its remote did not take it: ${pushed.why}; finish with: ${pushed.command}`;
+  }
 }
 
 /** Runs the check on the merged tree, in a clone of its own that is removed afterwards. */

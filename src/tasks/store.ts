@@ -197,6 +197,9 @@ export interface AttemptFence {
 export const runnerLeaseFence = (fence: { runner: string; runnerEpoch: number }, lock: Sql): Statement =>
   statement(sql`select 1 from runners where id = ${fence.runner} and epoch = ${fence.runnerEpoch} and lease_until > tutti_now() ${lock}`);
 
+export const holdsRunnerLease = async (read: Reader, fence: { runner: string; runnerEpoch: number }): Promise<boolean> =>
+  (await read.one(runnerLeaseFence(fence, sql``).sql)) !== null;
+
 export const attemptFence = (fence: AttemptFence): Sql =>
   sql`id = ${fence.task} and attempt = ${fence.attempt} and runner = ${fence.runner} and runner_epoch = ${fence.runnerEpoch}
       and state in ('starting', 'running', 'needs you')`;

@@ -71,8 +71,8 @@ export async function personIdentity(git: Git, personHome: string, repository: R
   return cleanIdentity({ name: values.get("user.name") ?? "", email: values.get("user.email") ?? "" });
 }
 
-// The one use of the person's own configuration: `git config` reads values and runs nothing. An empty value is taken as not set.
-const asPerson = (personHome: string): RunOptions => ({
+// The person's own configuration: for `git config`, which reads values and runs nothing, and for a push, which is theirs.
+export const asPerson = (personHome: string): RunOptions => ({
   env: {
     HOME: personHome,
     XDG_CONFIG_HOME: undefined,

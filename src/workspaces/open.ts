@@ -8,6 +8,7 @@ import { inspectFolder, personIdentity } from "./inspect.ts";
 import { mergeSources } from "./merge.ts";
 import { objectsPath, refreshMirror } from "./mirror.ts";
 import { checkId, checkTurn } from "./names.ts";
+import { pushBranch } from "./push.ts";
 import { openQueue } from "./queue.ts";
 import { takeSnapshot } from "./snapshot.ts";
 import type { Repository, Workspaces } from "./workspace.ts";
@@ -65,6 +66,7 @@ export async function openWorkspaces(options: OpenOptions): Promise<Workspaces> 
     readFile: ({ repository, commit, path }) => readCommittedFile(git, repository, commit, path),
     merge: (given) => forProject(given.repository, () => mergeSources(git, now(), given)),
     deliver: (given) => forProject(given.repository, () => deliverCommit(git, given)),
+    push: (given) => forProject(given.repository, () => pushBranch(git, personHome, given)),
     publish: (given) => forProject(given.repository, () => publishCommit(git, given)),
     author: (repository) => personIdentity(git, personHome, repository),
     remove: (given) => forSession(given.session, () => removeClone(git, personHome, now(), given)),

@@ -53,6 +53,12 @@ export type Delivery =
   /** The branch moved while we merged: merge again from its new head. */
   | { kind: "moved" };
 
+export type Push =
+  | { kind: "pushed"; remote: string }
+  /** The remote did not take it; `command` is what the person can run when they have seen to it. */
+  | { kind: "refused"; why: string; command: string }
+  | { kind: "no remote" };
+
 export interface Repository {
   /** The project's id. */
   project: string;
@@ -102,6 +108,8 @@ export interface Workspaces {
   merge(options: { repository: Repository; into: string; sources: MergeSource[]; author: Identity }): Promise<MergeResult>;
   /** Brings a merged commit to the person's branch: update-ref, fast-forward, push; else it waits on a branch. */
   deliver(options: { repository: Repository; into: string; before: string; commit: string; waitingBranch: string }): Promise<Delivery>;
+  /** Pushes a delivered branch to its remote, as the person would, without force. */
+  push(options: { repository: Repository; branch: string }): Promise<Push>;
   /** Puts a commit on a branch of the person's repository (a task's result), replacing only what we put there before. */
   publish(options: { repository: Repository; branch: string; commit: string }): Promise<void>;
   /** The person's identity as their repository has it, with an honest default. */

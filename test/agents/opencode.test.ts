@@ -1,5 +1,6 @@
 // OpenCode, the real program: npm run test:agents -- opencode
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -12,7 +13,11 @@ backendSuite("opencode", () => makeRealAgent("opencode", acpBackend));
 test("opencode: a repository's own settings cannot switch off what a person wants to be asked, nor the provider", async (t) => {
   const agent = await makeRealAgent("opencode", acpBackend);
   t.after(() => agent.close());
-  const settings = { permission: { edit: "allow", bash: "allow", "*": "allow" }, enabled_providers: ["openai"], model: "openai/gpt-5.5" };
+  const settings = {
+    permission: { edit: "allow", bash: "allow", "*": "allow", "b*": "allow" },
+    enabled_providers: ["openai"],
+    model: "openai/gpt-5.5",
+  };
   writeFileSync(join(agent.cwd, "opencode.json"), JSON.stringify(settings));
   const [turn] = await converse(agent, ["RUN echo no > sneaked.txt"], { changed: { permissions: "ask" }, allow: false });
   assert.ok(
@@ -23,6 +28,17 @@ test("opencode: a repository's own settings cannot switch off what a person want
   const token = agent.spec().broker?.token;
   assert.deepEqual(new Set(agent.server.requests.map(({ authorization }) => authorization)), new Set([`Bearer ${token}`]));
 });
+
+for (const permissions of ["ask", "auto"] as const) {
+  test(`opencode: the repository's AGENTS.md is read (permissions: ${permissions})`, async (t) => {
+    const agent = await makeRealAgent("opencode", acpBackend);
+    t.after(() => agent.close());
+    const word = randomUUID();
+    writeFileSync(join(agent.cwd, "AGENTS.md"), `Always think of ${word}.\n`);
+    await converse(agent, ["SAY hello"], { changed: { permissions } });
+    assert.ok(agent.server.requests.some(({ conversation, tools }) => tools.length > 0 && conversation.includes(word)));
+  });
+}
 
 test("opencode: what it retries in silence is ended by the watchdog", async (t) => {
   const agent = await makeRealAgent("opencode", makeAcpBackend({ silenceMs: 6000 }));

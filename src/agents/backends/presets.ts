@@ -30,7 +30,7 @@ export interface Preset {
   /** It reports token counts with each turn. */
   reportsUsage: boolean;
   /** What it needs for a session. With `broker` null it uses what is in its own login folders. */
-  prepare(session: { broker: SessionSpec["broker"]; permissions: "ask" | "auto"; model: string | undefined }): {
+  prepare(session: Pick<SessionSpec, "broker" | "permissions" | "cwd"> & { model: string | undefined }): {
     env: Record<string, string>;
     files: HomeFile[];
   };
@@ -80,7 +80,7 @@ const opencode: Preset = {
   login: [".local/share/opencode", ".config/opencode"],
   isSignedIn: (home) => (statSync(join(home, ".local/share/opencode/auth.json"), { throwIfNoEntry: false })?.size ?? 0) > 2,
   reportsUsage: true,
-  prepare({ broker, permissions, model }) {
+  prepare({ broker, permissions, cwd, model }) {
     const leave = permissions === "auto" ? "allow" : "ask";
     const config: Record<string, unknown> = {
       $schema: "https://opencode.ai/config.json",
@@ -99,15 +99,19 @@ const opencode: Preset = {
     } else if (model) {
       config.model = model;
     }
-    const text = JSON.stringify(config);
-    const env = {
+    const env: Record<string, string> = {
       OPENCODE_DISABLE_AUTOUPDATE: "1",
       OPENCODE_DISABLE_MODELS_FETCH: "1",
       OPENCODE_DISABLE_LSP_DOWNLOAD: "1",
-      // An opencode.json of the repository comes after that of the home and would win, also over "ask". This one comes after both.
-      OPENCODE_CONFIG_CONTENT: text,
     };
-    return { env, files: broker ? [{ path: ".config/opencode/opencode.json", text }] : [] };
+    if (permissions === "ask") {
+      // A repository's opencode.json and .opencode could allow what a person wants to be asked ({"*": "allow"}), and bring plugins,
+      // which run unasked. This switches off its instructions as well, so they are named.
+      env.OPENCODE_DISABLE_PROJECT_CONFIG = "1";
+      config.instructions = ["AGENTS.md", "CLAUDE.md"].map((name) => join(cwd, name));
+    }
+    // In the environment and not in a file: what stands there comes last and wins.
+    return { env: { ...env, OPENCODE_CONFIG_CONTENT: JSON.stringify(config) }, files: [] };
   },
 };
 
@@ -139,8 +143,8 @@ const genericEnvironment = (broker: SessionSpec["broker"]): Record<string, strin
  * session's own token. Settings may add variables, but not replace those of the session and the preset.
  * Errors: AppError `agent_unavailable` when there is no such program.
  */
-export function launchOf(spec: Pick<SessionSpec, "agent" | "broker" | "env" | "home" | "permissions">): Launch {
-  const { agent, broker, env, home, permissions } = spec;
+export function launchOf(spec: Pick<SessionSpec, "agent" | "broker" | "cwd" | "env" | "home" | "permissions">): Launch {
+  const { agent, broker, cwd, env, home, permissions } = spec;
   const preset = presetOf(agent.settings);
   const [name, ...args] = commandOf(agent.settings) ?? [];
   const program = name === undefined ? null : resolveProgram(name, env.PATH ?? "");
@@ -150,7 +154,7 @@ export function launchOf(spec: Pick<SessionSpec, "agent" | "broker" | "env" | "h
       fix: missing.fix ? [missing.fix] : [],
     });
   }
-  const { env: own, files } = preset?.prepare({ broker, permissions, model: agent.settings.model }) ?? {
+  const { env: own, files } = preset?.prepare({ broker, permissions, cwd, model: agent.settings.model }) ?? {
     env: genericEnvironment(broker),
     files: [],
   };

@@ -1,0 +1,143 @@
+// A TCP proxy on loopback that breaks connections in the ways that networks do, when a test says so.
+import { createServer, connect, type Server, type Socket } from "node:net";
+
+export interface FaultProxy {
+  host: "127.0.0.1";
+  port: number;
+  /** Connections that are open now. */
+  connections(): number;
+  /** Resets every open connection; new ones are accepted. Returns how many it cut. */
+  cut(): number;
+  /** Nothing passes in either direction; connections stay open, new ones are accepted and wait. */
+  pause(): void;
+  resume(): void;
+  /** Everything arrives so many milliseconds later, in order. 0: at once. */
+  delay(ms: number): void;
+  /** New connections are refused by the system (nothing listens), open ones stay. */
+  refuse(): Promise<void>;
+  /** Listens again on the same port. */
+  accept(): Promise<void>;
+  /** Every connection is reset as soon as it has passed on so many bytes from now on, both ways together. null: no limit. */
+  limit(bytes: number | null): void;
+  close(): Promise<void>;
+}
+
+interface Pair {
+  client: Socket;
+  upstream: Socket;
+  passed: number;
+  /** What is on its way, one after the other, for each direction. */
+  queues: Map<Socket, Promise<void>>;
+}
+
+const mostQueued = 1024 * 1024;
+
+/** Starts a proxy to `to`, which must be on this machine. */
+export async function startFaultProxy({ to }: { to: { host: string; port: number } }): Promise<FaultProxy> {
+  if (!/^(127\.\d+\.\d+\.\d+|localhost|::1)$/.test(to.host)) throw new Error(`the proxy serves loopback only, not ${to.host}`);
+  const pairs = new Set<Pair>();
+  let delayMs = 0;
+  let byteLimit: number | null = null;
+  let gate: { opened: Promise<void>; open: () => void } | null = null;
+
+  const reset = (pair: Pair): void => {
+    pairs.delete(pair);
+    for (const socket of [pair.client, pair.upstream]) if (!socket.destroyed) socket.resetAndDestroy();
+  };
+
+  /** In order, whatever the delay was when it came; held back as long as the gate is closed. */
+  const pass = (pair: Pair, from: Socket, to: Socket, act: () => void | Promise<void>): void => {
+    const readyAt = performance.now() + delayMs;
+    const before = pair.queues.get(from) ?? Promise.resolve();
+    const after = before.then(async () => {
+      const wait = readyAt - performance.now();
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      while (gate) await gate.opened;
+      if (!to.destroyed) await act();
+    });
+    pair.queues.set(from, after);
+  };
+
+  const forward = (pair: Pair, from: Socket, to: Socket): void => {
+    let queued = 0;
+    from.on("data", (chunk) => {
+      queued += chunk.length;
+      // As a network would: whoever sends into a pause is held back after a while.
+      if (queued > mostQueued) from.pause();
+      pass(pair, from, to, async () => {
+        const room = byteLimit === null ? chunk.length : Math.max(0, byteLimit - pair.passed);
+        pair.passed += chunk.length;
+        await new Promise<void>((resolve) => to.write(chunk.subarray(0, room), () => resolve()));
+        queued -= chunk.length;
+        from.resume();
+        if (byteLimit !== null && pair.passed >= byteLimit) reset(pair);
+      });
+    });
+    from.on("end", () => pass(pair, from, to, () => void to.end()));
+    from.on("error", () => reset(pair));
+    from.on("close", () => {
+      pairs.delete(pair);
+      pass(pair, from, to, () => void to.end());
+    });
+  };
+
+  const server: Server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
+    const upstream = connect({ ...to, allowHalfOpen: true });
+    const pair: Pair = { client, upstream, passed: 0, queues: new Map() };
+    pairs.add(pair);
+    forward(pair, client, upstream);
+    forward(pair, upstream, client);
+    client.resume();
+  });
+  const listen = (port: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, "127.0.0.1", () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+  await listen(0);
+  const address = server.address();
+  const port = typeof address === "object" && address ? address.port : 0;
+
+  // `server.close` calls back when the last connection has ended, but stops listening at once.
+  const refuse = async (): Promise<void> => {
+    if (server.listening) server.close();
+  };
+  const resume = (): void => {
+    gate?.open();
+    gate = null;
+  };
+
+  return {
+    host: "127.0.0.1",
+    port,
+    connections: () => pairs.size,
+    cut() {
+      const open = [...pairs];
+      open.forEach(reset);
+      return open.length;
+    },
+    pause() {
+      if (gate) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      gate = { opened: promise, open: resolve };
+    },
+    resume,
+    delay(ms) {
+      delayMs = ms;
+    },
+    refuse,
+    accept: () => (server.listening ? Promise.resolve() : listen(port)),
+    limit(bytes) {
+      byteLimit = bytes;
+      for (const pair of pairs) pair.passed = 0;
+    },
+    async close() {
+      await refuse();
+      [...pairs].forEach(reset);
+      resume();
+    },
+  };
+}
