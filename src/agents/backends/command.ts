@@ -2,7 +2,7 @@ import { StringDecoder } from "node:string_decoder";
 import { finished } from "node:stream/promises";
 import { AppError } from "../../errors.ts";
 import type { Exit, RunningProcess } from "../../processes/process.ts";
-import type { AgentBackend, AgentConnection, AgentEvent, Outcome, PastTurn, SessionSpec } from "../backend.ts";
+import type { AgentBackend, AgentConnection, Outcome, PastTurn, SessionSpec } from "../backend.ts";
 import { keepLastWords, withoutSecrets } from "./last-words.ts";
 import { withPast } from "./past.ts";
 import { detectProgram, launchOf, type Launch } from "./presets.ts";
@@ -114,18 +114,19 @@ async function readAnswer(started: RunningProcess, turn: Turn): Promise<string> 
     answer = (answer + text).slice(-mostAnswer);
     turn.push({ kind: "text", text });
   };
-  let drain: NodeJS.Timeout | undefined;
+  let waitOn = (): void => undefined;
   stdout.on("data", (chunk: Buffer) => {
     add(decoder.write(chunk));
     stdout.pause();
     void turn.room().then(() => {
-      drain?.refresh();
+      waitOn();
       stdout.resume();
     });
   });
   const ended = finished(stdout).catch(() => undefined);
   await exited;
-  drain = setTimeout(() => stdout.destroy(), drainMs);
+  const drain = setTimeout(() => stdout.destroy(), drainMs);
+  waitOn = () => void drain.refresh();
   await ended;
   clearTimeout(drain);
   add(decoder.end());

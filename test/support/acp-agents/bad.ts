@@ -44,7 +44,7 @@ const inTurn: Record<string, Fault> = {
   /** Ignores cancel and polite signals, and so does a child in a session of its own. */
   stubborn(_params, wire) {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => undefined);
-    spawn("setsid", ["sh", "-c", 'trap "" TERM HUP INT; while :; do sleep 60; done'], { stdio: "ignore" });
+    spawn("sh", ["-c", 'trap "" TERM HUP INT; while :; do sleep 60; done'], { stdio: "ignore", detached: true });
     say(wire, "nobody stops me");
     return forever();
   },

@@ -53,8 +53,8 @@ export function serve(handle: (method: string, params: Params, wire: Wire) => un
       .then(() => handle(method, params ?? {}, wire))
       .then((value) => id !== undefined && send({ id, result: value ?? {} }))
       .catch((thrown: unknown) => {
-        const { code = -32_603, message, data } = thrown as RpcError;
-        if (id !== undefined) send({ id, error: { code, message, data } });
+        const { code, message, data } = thrown as Partial<RpcError>;
+        if (id !== undefined) send({ id, error: { code: code ?? -32_603, message, data } });
       });
   });
 }

@@ -76,7 +76,11 @@ export async function startModelServer(rules: Rule[] = [], options: ModelServerO
 
   const hold = (rule: string | null, response: ServerResponse): Promise<void> =>
     new Promise((resolve) => {
-      const one = { rule, go: () => void (held.delete(one), resolve()) };
+      const go = (): void => {
+        held.delete(one);
+        resolve();
+      };
+      const one = { rule, go };
       held.add(one);
       response.once("close", one.go);
     });
