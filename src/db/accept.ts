@@ -1,5 +1,5 @@
 import { AppError, invalidInput } from "../errors.ts";
-import { canonicalJson } from "./chain.ts";
+import { canonical } from "../canonical.ts";
 import { type NewEvent, type Plan, type SqlValue, type StoredEvent, render } from "./plan.ts";
 
 const maxEventBytes = 4096;
@@ -23,7 +23,7 @@ export function acceptPlan(plan: Plan, dialect: "sqlite" | "postgres"): Accepted
     return { text, values, expect };
   });
   const events = plan.events.map((event) => {
-    const data = canonicalJson(event.data);
+    const data = canonical(event.data);
     const size = Buffer.byteLength(data);
     if (size > maxEventBytes) {
       throw invalidInput(

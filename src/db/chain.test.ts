@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { canonicalJson, emptyHead, nextHead, sha256 } from "./chain.ts";
+import { canonical } from "../canonical.ts";
+import { emptyHead, nextHead, sha256 } from "./chain.ts";
 
 const shuffled = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(shuffled);
@@ -17,15 +18,15 @@ const shuffled = (value: unknown): unknown => {
 test("equal data has one text, whatever the order of its keys, and the text is the data", () => {
   fc.assert(
     fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (data) => {
-      assert.equal(canonicalJson(shuffled(data)), canonicalJson(data));
-      assert.deepEqual(JSON.parse(canonicalJson(data)), JSON.parse(JSON.stringify(data)));
+      assert.equal(canonical(shuffled(data)), canonical(data));
+      assert.deepEqual(JSON.parse(canonical(data)), JSON.parse(JSON.stringify(data)));
     }),
   );
 });
 
 test("keys are sorted at every depth, arrays keep their order, undefined is left out", () => {
   assert.equal(
-    canonicalJson({ b: [{ z: 1, y: undefined, x: 2 }, 3], a: { d: null, c: "ö" } }),
+    canonical({ b: [{ z: 1, y: undefined, x: 2 }, 3], a: { d: null, c: "ö" } }),
     '{"a":{"c":"ö","d":null},"b":[{"x":2,"z":1},3]}',
   );
 });

@@ -14,19 +14,6 @@ export const emptyHead: Head = { seq: 0, head: "" };
 
 export const sha256 = (text: string): string => hash("sha256", text);
 
-/** JSON with the keys of every object in order, so that equal data has one text and one hash. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => (isObject(inner) ? inKeyOrder(inner) : inner));
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
-
-function inKeyOrder(object: Record<string, unknown>): Record<string, unknown> {
-  const keys = Object.keys(object);
-  if (keys.every((key, index) => index === 0 || (keys[index - 1] ?? "") < key)) return object;
-  return Object.fromEntries(keys.toSorted().map((key) => [key, object[key]]));
-}
-
 /** The head after one more event. Lines keep the fields apart: stream "a1" with number 2 is not stream "a" with number 12. */
 export function nextHead(before: Head, event: { stream: string; type: string }, payloadHash: string): Head {
   const seq = before.seq + 1;

@@ -1,5 +1,5 @@
 import { onlyPostgres, sql, statement, type Plan, type Reader, type Statement } from "../db/plan.ts";
-import type { TaskRow } from "../tasks/store.ts";
+import { taskColumns, type TaskRow } from "../tasks/store.ts";
 
 export interface Lease {
   project: string;
@@ -50,10 +50,6 @@ export const findLease = (read: Reader, project: string): Promise<{ holder: stri
 export const orchestratorFence = (lease: Lease): Statement =>
   statement(sql`
     select 1 from orchestrators where project = ${lease.project} and epoch = ${lease.epoch} and lease_until > tutti_now() ${onlyPostgres("for share")}`);
-
-const taskColumns = sql`t.id, t.project, t.kind, t.state, t.reason, t.priority, t.attempt, t.needs_left, t.ready_at, t.run, t.step, t.agent,
-  t.session, t.runner, t.runner_epoch, t.created_at, t.updated_at, d.title, d.message, d.verified, d.needs, d.crashes, d.cancel_requested,
-  d.finished_at`;
 
 /** Tasks that may start now, in their order. */
 export const listReady = (read: Reader, project: string, limit: number): Promise<TaskRow[]> =>

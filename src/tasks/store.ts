@@ -30,7 +30,8 @@ export interface TaskRow {
   finished_at: number | null;
 }
 
-const columns = sql`t.id, t.project, t.kind, t.state, t.reason, t.priority, t.attempt, t.needs_left, t.ready_at, t.run, t.step, t.agent,
+/** The columns of a TaskRow, from `tasks t join task_details d`. */
+export const taskColumns = sql`t.id, t.project, t.kind, t.state, t.reason, t.priority, t.attempt, t.needs_left, t.ready_at, t.run, t.step, t.agent,
   t.session, t.runner, t.runner_epoch, t.created_at, t.updated_at, d.title, d.message, d.verified, d.needs, d.crashes, d.cancel_requested,
   d.finished_at`;
 
@@ -58,7 +59,7 @@ export function toTask(row: TaskRow): Task {
 }
 
 export const findTask = (read: Reader, id: string): Promise<TaskRow | null> =>
-  read.one<TaskRow>(sql`select ${columns} from tasks t join task_details d on d.task = t.id where t.id = ${id}`);
+  read.one<TaskRow>(sql`select ${taskColumns} from tasks t join task_details d on d.task = t.id where t.id = ${id}`);
 
 /** Throws AppError not_found. */
 export async function getTask(read: Reader, id: string): Promise<TaskRow> {
@@ -124,7 +125,7 @@ export function listTasks(
   }
   const where = conditions.reduce((all, condition) => sql`${all} and ${condition}`);
   return read.all<TaskRow>(sql`
-    select ${columns} from tasks t join task_details d on d.task = t.id where ${where}
+    select ${taskColumns} from tasks t join task_details d on d.task = t.id where ${where}
      order by t.created_at desc, t.id desc limit ${filter.limit}`);
 }
 
