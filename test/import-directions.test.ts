@@ -14,7 +14,7 @@ const mayUse: Record<string, string[]> = {
   access: ["events", "db"],
   artifacts: [],
   processes: [],
-  models: [],
+  models: ["db"],
   router: [],
   workspaces: ["processes"],
   agents: ["models", "processes", "events", "db"],

@@ -41,7 +41,8 @@ interface Seen {
 const folder = mkdtempSync(join(root, "node_modules/.tutti-test-"));
 const home = join(folder, "home");
 const person = join(folder, "person");
-const personsOwn = mkdtempSync(join(userInfo().homedir, ".tutti-test-"));
+const ownHome = userInfo().homedir;
+const personsOwn = mkdtempSync(join(existsSync(ownHome) ? ownHome : folder, ".tutti-test-"));
 const scratch = `/tmp/${folder.split("/").at(-1)}-scratch`;
 const repository = join(folder, "repository");
 const probe = readFileSync(join(import.meta.dirname, "support/probe/probe.mjs"), "utf8");

@@ -38,7 +38,10 @@ const unknownPaths = [
 
 const wrongToken = `tutti_${"0".repeat(16)}_${"A".repeat(43)}`;
 
-const tokenOf = ({ tokens }: TestServer, caller: Caller): string | null =>
+/** What the table needs to know of a server: of one in this process, or of any other. */
+type Asked = Pick<TestServer, "port" | "tokens" | "things">;
+
+const tokenOf = ({ tokens }: Asked, caller: Caller): string | null =>
   ({
     nobody: null,
     "wrong token": wrongToken,
@@ -88,10 +91,10 @@ function sampleOf(entry: Entry, id: string): Record<string, unknown> {
 }
 
 /** What an entry is asked about: a task for `task.get`, a session for all that is no task's. */
-const thingOf = ({ name }: Entry, { things }: TestServer): string => (name.startsWith("task.") ? things.task : things.session);
+const thingOf = ({ name }: Entry, { things }: Asked): string => (name.startsWith("task.") ? things.task : things.session);
 
 /** One sentence for each cell of the table that is not as it should be. */
-export async function accessViolations(entries: readonly Entry[], server: TestServer): Promise<string[]> {
+export async function accessViolations(entries: readonly Entry[], server: Asked): Promise<string[]> {
   const violations: string[] = [];
   for (const route of routesOf(makeRegistry(entries))) {
     const cells = callers.flatMap((caller) => (Object.keys(doors) as Door[]).map((door) => ({ caller, door })));

@@ -157,6 +157,7 @@ test("relative names and relative folders of the search path are never programs:
   assert.equal(resolveProgram("goose", path), file);
   assert.equal(resolveProgram(file, ""), file);
   assert.equal(resolveProgram("./goose", path), null);
+  assert.equal(resolveProgram("bin/sh", path), null);
   assert.equal(resolveProgram("bin/goose", root), null);
   assert.equal(resolveProgram("sh", ":.:bin"), null);
   assert.equal(resolveProgram("", path), null);

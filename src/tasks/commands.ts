@@ -2,7 +2,7 @@ import { z } from "zod";
 import { sql, statement, type Plan, type Reader } from "../db/plan.ts";
 import { conflict, invalidInput, notFound } from "../errors.ts";
 import { command, listOf, Page, page, query } from "../registry.ts";
-import { cursorOf, findTask, getTask, getTaskDetails, insertTask, listTasks, toTask, type TaskRow } from "./store.ts";
+import { cursorOf, findTask, getTask, getTaskDetails, insertTask, listTasks, needFence, toTask, type TaskRow } from "./store.ts";
 import { Check, isTerminal, State, Task, TaskDetails, titleOf, type TaskSpec } from "./task.ts";
 
 const Id = z.object({ id: z.string() });
@@ -29,13 +29,15 @@ export const createTask = command({
   async decide(input, { read, db, now }) {
     await mustExist(read, "project", input.project);
     if (input.agent) await mustExist(read, "agent", input.agent);
-    const { needsLeft } = await readNeeds(read, input.needs, input.project);
+    const needs = [...new Set(input.needs)];
+    const open = await openNeeds(read, needs, input.project);
     const { agent: name, role, skills, prompt, minutes, check, output, includeDirty, env } = input;
     const spec: TaskSpec = { kind: "agent", prompt, agent: { name, role, skills }, minutes, check, output, includeDirty, env, base: null };
     const id = `T-${await db.nextNumber("task")}`;
-    const { project, priority, needs } = input;
-    const plan = insertTask({ id, project, spec, priority, run: null, step: null, needs, needsLeft, now });
-    return { plan, result: newTask(id, project, spec, { priority, needs, waits: needsLeft > 0, now }) };
+    const { project, priority } = input;
+    const plan = insertTask({ id, project, spec, priority, run: null, step: null, needs, needsLeft: open.length, now });
+    plan.statements.unshift(...open.map(needFence));
+    return { plan, result: newTask(id, project, spec, { priority, needs, waits: open.length > 0, now }) };
   },
 });
 
@@ -78,18 +80,24 @@ async function mustExist(read: Reader, what: "project" | "agent", name: string):
   throw notFound(what, name, [known ? `use one of: ${known}` : what === "project" ? "tutti projects add <folder>" : "tutti agents"]);
 }
 
-/** A task cannot need itself or something later: it does not exist yet when its needs are named, so no cycle can be made. */
-async function readNeeds(read: Reader, needs: string[], project: string): Promise<{ needsLeft: number }> {
-  let needsLeft = 0;
-  for (const id of new Set(needs)) {
+/**
+ * Those of the needs that are not done yet. A task cannot need itself or something later: it does not exist yet when its needs
+ * are named, so no cycle can be made.
+ */
+async function openNeeds(read: Reader, needs: string[], project: string): Promise<string[]> {
+  const open: string[] = [];
+  for (const id of needs) {
     const need = await getTask(read, id);
     if (need.project !== project) throw invalidInput(`task ${id} belongs to another project`, `it is in ${need.project}`);
     if (need.state === "failed" || need.state === "cancelled") {
       throw conflict(`task ${id} can never be done: it is ${need.state}`, undefined, [`tutti retry ${id}`]);
     }
-    if (need.state !== "done") needsLeft += 1;
+    if (need.state === "done") continue;
+    // A run makes new tasks when it is retried, so that this one might never be done.
+    if (need.run) throw conflict(`task ${id} belongs to run ${need.run}, which is not over`, "a step's task cannot be waited for", [`tutti show ${need.run}`]);
+    open.push(id);
   }
-  return { needsLeft };
+  return open;
 }
 
 export const mergeTask = command({
@@ -247,7 +255,12 @@ export const retryTask = command({
     if (row.state !== "failed" && row.state !== "cancelled") {
       throw conflict(`task ${id} is ${row.state}`, "only a failed or stopped task can be retried", [`tutti show ${id}`]);
     }
-    return { plan: planAgain(row, null, now), result: queuedAgain(row) };
+    // What it needs may have ended since: it would wait for ever for what is done already.
+    const open = await openNeeds(read, JSON.parse(row.needs) as string[], row.project);
+    const plan = planAgain(row, null, now);
+    plan.statements.unshift(...open.map(needFence));
+    plan.statements.push(statement(sql`update tasks set needs_left = ${open.length} where id = ${id}`));
+    return { plan, result: queuedAgain(row) };
   },
 });
 

@@ -1,7 +1,7 @@
 import { revokeTokensOfSession } from "../access/store.ts";
 import { emptyPlan, mergePlans, onlyPostgres, sql, statement, type Plan, type Reader } from "../db/plan.ts";
 import { settle, type AttemptEnd, type Settlement } from "./settle.ts";
-import { attemptFence, findTask, listDependents, runnerLeaseFence, type AttemptFence, type TaskRow } from "./store.ts";
+import { attemptFence, dependentsFence, findTask, listDependents, runnerLeaseFence, type AttemptFence, type TaskRow } from "./store.ts";
 import { isTerminal } from "./task.ts";
 
 const countFailures = async (read: Reader, task: string): Promise<number> => {
@@ -21,8 +21,10 @@ export async function planSettlement(
   row: TaskRow,
   end: AttemptEnd,
   options: { fence: AttemptFence | null; leaseHeld: boolean; now: number },
+  ending: Set<string> = new Set(),
 ): Promise<{ plan: Plan; settlement: Settlement }> {
   const { fence, now } = options;
+  ending.add(row.id);
   const failures = end.kind === "failed" && end.retryable ? await countFailures(read, row.id) : 0;
   const settlement = settle(end, { failures, crashes: row.crashes, cancelRequested: row.cancel_requested === 1 }, now);
   const plan = emptyPlan();
@@ -46,7 +48,7 @@ export async function planSettlement(
       message: settlement.task.message?.slice(0, 500) ?? null,
     },
   });
-  const dependents = over && !row.run ? await planDependents(read, row, settlement.task.state === "done", now) : emptyPlan();
+  const dependents = over && !row.run ? await planDependents(read, row, settlement.task.state === "done", now, ending) : emptyPlan();
   return { plan: mergePlans(plan, dependents), settlement };
 }
 
@@ -90,11 +92,16 @@ function endAttempt(row: TaskRow, { attempt, task }: Settlement, fence: AttemptF
   ];
 }
 
-/** A need that is done makes its dependents one need shorter; one that is not fails them, and theirs. */
-async function planDependents(read: Reader, row: TaskRow, done: boolean, now: number): Promise<Plan> {
+/**
+ * A need that is done makes its dependents one need shorter; one that is not fails them, and theirs. `ending` are the tasks that
+ * this plan ends: a task that is reached by two ways is ended once.
+ */
+async function planDependents(read: Reader, row: TaskRow, done: boolean, now: number, ending: Set<string>): Promise<Plan> {
   const plan = emptyPlan();
-  for (const dependent of await listDependents(read, row.id)) {
-    if (dependent.state !== "queued") continue;
+  const waiting = (await listDependents(read, row.id)).filter(({ id, state }) => state === "queued" && !ending.has(id));
+  plan.statements.push(dependentsFence(row.id, [...ending], waiting.length));
+  for (const dependent of waiting) {
+    if (ending.has(dependent.id)) continue;
     if (done) {
       const reason = dependent.needs_left === 1 ? "new" : "needs";
       plan.statements.push(
@@ -104,8 +111,8 @@ async function planDependents(read: Reader, row: TaskRow, done: boolean, now: nu
       );
       continue;
     }
-    const waiting = await findTask(read, dependent.id);
-    if (!waiting) continue;
+    const ended = await findTask(read, dependent.id);
+    if (!ended) continue;
     const end: AttemptEnd = {
       kind: "failed",
       reason: "need failed",
@@ -115,7 +122,7 @@ async function planDependents(read: Reader, row: TaskRow, done: boolean, now: nu
       base: null,
       files: [],
     };
-    const cascade = await planSettlement(read, waiting, end, { fence: null, leaseHeld: false, now });
+    const cascade = await planSettlement(read, ended, end, { fence: null, leaseHeld: false, now }, ending);
     plan.statements.push(...cascade.plan.statements);
     plan.events.push(...cascade.plan.events);
   }

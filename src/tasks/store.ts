@@ -1,4 +1,4 @@
-import { list, sql, statement, type Plan, type Reader, type Sql, type Statement } from "../db/plan.ts";
+import { list, onlyPostgres, sql, statement, type Plan, type Reader, type Sql, type Statement } from "../db/plan.ts";
 import { notFound } from "../errors.ts";
 import { titleOf, type Reason, type State, type Task, type TaskDetails, type TaskResult, type TaskSpec } from "./task.ts";
 
@@ -206,5 +206,19 @@ export const attemptFence = (fence: AttemptFence): Sql =>
       and state in ('starting', 'running', 'needs you')`;
 
 /** Tasks that wait for these tasks, with how many needs they still have. */
+/**
+ * No task has come to wait for this one since its dependents were listed (`ending` left out). It stands behind the write of the
+ * task itself, which whoever makes a dependent locks with `needFence`: so one of the two sees the other.
+ */
+export const dependentsFence = (need: string, ending: string[], count: number): Statement =>
+  statement(
+    sql`select 1 from task_needs n join tasks t on t.id = n.task where n.need = ${need} and t.state = 'queued' and t.id not in (${list(ending)})`,
+    count,
+  );
+
+/** The task is not over. Locked on PostgreSQL until the plan that counts on it is committed. */
+export const needFence = (need: string): Statement =>
+  statement(sql`select 1 from tasks where id = ${need} and state not in ('done', 'failed', 'cancelled') ${onlyPostgres("for share")}`);
+
 export const listDependents = (read: Reader, need: string): Promise<{ id: string; needs_left: number; state: State; project: string }[]> =>
   read.all(sql`select t.id, t.needs_left, t.state, t.project from task_needs n join tasks t on t.id = n.task where n.need = ${need}`);

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -5,6 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { Client } from "pg";
+import { pino } from "pino";
 import type { z } from "zod";
 import type { Agent } from "../../src/agents/agent.ts";
 import { insertAgent } from "../../src/agents/store.ts";
@@ -12,8 +14,10 @@ import { openArtifacts } from "../../src/artifacts/files.ts";
 import { openDb } from "../../src/db/open.ts";
 import { sql, type Db, type Plan, type Sql } from "../../src/db/plan.ts";
 import { openPostgres } from "../../src/db/postgres.ts";
+import { openSqlite } from "../../src/db/sqlite.ts";
 import { makeBus } from "../../src/events/bus.ts";
 import { assignReady, type AssignOptions } from "../../src/orchestrators/assign.ts";
+import type { OrchestratorOptions } from "../../src/orchestrators/orchestrators.ts";
 import { receive } from "../../src/orchestrators/receive.ts";
 import { findLease, takeLease, type Lease } from "../../src/orchestrators/store.ts";
 import { openProcesses } from "../../src/processes/open.ts";
@@ -38,6 +42,8 @@ export interface TestStore {
   readonly services: Services;
   /** The connection of another server: on SQLite the same one, because one process owns the file. Closed at the end. */
   otherServer(): Promise<Db>;
+  /** The connection of a server that has closed its store. */
+  closedServer(): Promise<Db>;
   /** Moves the store's clock and the server's. */
   moveClock(ms: number): Promise<void>;
   /** SQL on a PostgreSQL connection of its own, for what another server does in between. */
@@ -56,6 +62,8 @@ export interface TestStore {
   /** The project's orchestrator, taken for `holder`. */
   conduct(project: string, holder?: string): Promise<Lease>;
   assignOptions(runner: { runner: string; epoch: number }, sent: ToRunner[], db?: Db): AssignOptions;
+  /** For orchestrators of this server; what they send to the runner comes into `sent`, errors that they log fail the file. */
+  orchestratorOptions(runner: { runner: string; epoch: number }, sent?: ToRunner[]): OrchestratorOptions;
   /** Assigns all that is ready and answers what the runner was sent. */
   assign(project: string, runner: RunnerLease): Promise<Assignment[]>;
   /** What the runner tells of an attempt. */
@@ -120,6 +128,8 @@ async function openStore(databaseUrl: string | undefined): Promise<TestStore & {
   };
   const others: Db[] = [];
   const leases: RunnerLease[] = [];
+  const faults: string[] = [];
+  const log = pino({ level: "error" }, { write: (line) => void faults.push(line) });
   let names = 0;
   let movedMs = 0;
   const fresh = (prefix: string): string => `${prefix}-${(names += 1)}`;
@@ -151,6 +161,11 @@ async function openStore(databaseUrl: string | undefined): Promise<TestStore & {
       const other = await openPostgres({ url: databaseUrl, poolSize: 4 });
       others.push(other);
       return other;
+    },
+    async closedServer() {
+      const closed = databaseUrl === undefined ? await openSqlite({ file: join(home, "closed.db") }) : await openPostgres({ url: databaseUrl });
+      await closed.close();
+      return closed;
     },
     async moveClock(ms) {
       clock.move(ms);
@@ -192,6 +207,13 @@ async function openStore(databaseUrl: string | undefined): Promise<TestStore & {
       now: clock.now,
       send: (message) => void sent.push(message),
     }),
+    orchestratorOptions: (runner, sent = []) => ({
+      ...store.assignOptions(runner, sent),
+      bus,
+      holder: "this-server",
+      sweep: async () => {},
+      log,
+    }),
     async assign(project, runner) {
       const sent: ToRunner[] = [];
       await assignReady(store.assignOptions(runner, sent), await store.conduct(project));
@@ -207,6 +229,7 @@ async function openStore(databaseUrl: string | undefined): Promise<TestStore & {
   return {
     ...store,
     async stop() {
+      assert.deepEqual(faults, [], "what the orchestrators logged as errors");
       for (const lease of leases) await lease.stop();
       for (const other of others) await other.close();
       await processes.close();

@@ -20,7 +20,7 @@ async function writeHomeFile(home: string, { path, text }: HomeFile): Promise<vo
     folder = join(folder, name);
     const found = await lstat(folder).catch(() => null);
     if (found?.isDirectory()) continue;
-    
+    if (found) await rm(folder);
     await mkdir(folder, { mode: 0o700 });
   }
   const target = join(folder, last);

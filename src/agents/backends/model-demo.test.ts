@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { makeBench, oneTurn, takeTurn, type Bench } from "./model.support.ts";
+import { makeBench, oneTurn, takeTurn, type Bench } from "../../../test/support/model-bench.ts";
 import { modelBackend } from "./model.ts";
 
 const sample = fileURLToPath(new URL("../../../examples/sample", import.meta.url));

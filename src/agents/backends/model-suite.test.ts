@@ -2,7 +2,7 @@ import { environmentOf, processesWith } from "../../../test/support/processes.ts
 import { startModelServer } from "../../../test/support/model-server/server.ts";
 import { startBroker } from "../../models/broker.ts";
 import { backendSuite, type Subject } from "../backend.suite.ts";
-import { makeBench } from "./model.support.ts";
+import { makeBench } from "../../../test/support/model-bench.ts";
 import { makeModelBackend } from "./model.ts";
 
 const key = "sk-suite-0123456789";

@@ -6,7 +6,7 @@ import test, { type TestContext } from "node:test";
 import { startModelServer, type Rule } from "../../../test/support/model-server/server.ts";
 import { startBroker } from "../../models/broker.ts";
 import type { AgentEvent, SessionSpec } from "../backend.ts";
-import { makeBench, oneTurn, takeTurn } from "./model.support.ts";
+import { makeBench, oneTurn, takeTurn } from "../../../test/support/model-bench.ts";
 import { makeModelBackend, modelBackend, type ModelLimits } from "./model.ts";
 
 const key = "sk-very-secret-0123456789";

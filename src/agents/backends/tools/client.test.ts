@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { until } from "../../../../test/support/processes.ts";
-import { makeBench } from "../model.support.ts";
+import { makeBench } from "../../../../test/support/model-bench.ts";
 import { startTools } from "./client.ts";
 import type { ToolName } from "./tool.ts";
 

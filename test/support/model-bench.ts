@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import { cp, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { openProcesses } from "../../processes/open.ts";
-import type { Processes } from "../../processes/process.ts";
-import type { Agent } from "../agent.ts";
-import type { AgentBackend, AgentConnection, AgentEvent, Outcome, SessionSpec } from "../backend.ts";
+import { openProcesses } from "../../src/processes/open.ts";
+import type { Processes } from "../../src/processes/process.ts";
+import type { Agent } from "../../src/agents/agent.ts";
+import type { AgentBackend, AgentConnection, AgentEvent, Outcome, SessionSpec } from "../../src/agents/backend.ts";
 
 /** For tests: a folder with a working copy and a home, and sessions in it whose tools stand in a real sandbox. */
 export interface Bench {

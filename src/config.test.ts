@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { readConfig } from "./config.ts";
+import { AppError } from "./errors.ts";
+
+const problem = (env: NodeJS.ProcessEnv): AppError => {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+  return assert.fail("it was taken");
+};
+
+describe("the configuration", () => {
+  test("has a default for everything", () => {
+    const config = readConfig({});
+    assert.equal(config.userHome, homedir());
+    assert.equal(config.home, join(homedir(), ".local/share/tutti"));
+    assert.equal(config.path, "/usr/local/bin:/usr/bin:/bin");
+    const { port, hosts, databaseUrl, logLevel, processes, crashAt, openai, token, url } = config;
+    assert.deepEqual(
+      { port, hosts, databaseUrl, logLevel, processes, crashAt, openai, token, url },
+      {
+        port: null,
+        hosts: [],
+        databaseUrl: undefined,
+        logLevel: "warn",
+        processes: null,
+        crashAt: null,
+        openai: null,
+        token: null,
+        url: null,
+      },
+    );
+  });
+
+  test("puts the data where TUTTI_HOME says, else where the desktop's convention does; always an absolute path", () => {
+    assert.equal(readConfig({ HOME: "/h", XDG_DATA_HOME: "/data" }).home, "/data/tutti");
+    assert.equal(readConfig({ HOME: "/h" }).home, "/h/.local/share/tutti");
+    assert.equal(readConfig({ HOME: "/h", XDG_DATA_HOME: "/data", TUTTI_HOME: "there" }).home, join(process.cwd(), "there"));
+  });
+
+  test("takes an empty variable for one that is not set", () => {
+    const names = ["HOME", "TUTTI_HOME", "XDG_DATA_HOME", "TUTTI_PORT", "TUTTI_HOSTS", "TUTTI_LOG", "TUTTI_PROCESSES", "TUTTI_CRASH_AT"];
+    const more = ["DATABASE_URL", "OPENAI_BASE_URL", "TUTTI_TOKEN", "TUTTI_URL"];
+    assert.deepEqual(readConfig(Object.fromEntries([...names, ...more].map((name) => [name, ""]))), readConfig({}));
+  });
+
+  test("passes on to sandboxed processes what stands in a list, and never what does not", () => {
+    const env = {
+      PATH: "/bin",
+      LANG: "it_IT.UTF-8",
+      TZ: "Europe/Rome",
+      OPENAI_API_KEY: "k",
+      AWS_SECRET_ACCESS_KEY: "k",
+      DATABASE_URL: "postgres://u:k@h/d",
+      SSH_AUTH_SOCK: "/run/k",
+      TUTTI_TOKEN: "k",
+      NODE_OPTIONS: "--k",
+      LD_PRELOAD: "/k.so",
+    };
+    assert.deepEqual(readConfig(env).environment, { PATH: "/bin", LANG: "it_IT.UTF-8", TZ: "Europe/Rome" });
+  });
+
+  test("looks for programs where the person does: npm's own folders are left out", () => {
+    const path = "/a/node_modules/.bin:/usr/bin::/x/node_modules/npm/bin/node-gyp-bin:/home/ada/node_modules/.binaries:/bin";
+    assert.equal(readConfig({ PATH: path }).path, "/usr/bin:/home/ada/node_modules/.binaries:/bin");
+  });
+
+  test("knows a provider when its address is named; key and model may be missing", () => {
+    assert.equal(readConfig({ OPENAI_API_KEY: "k" }).openai, null);
+    const baseUrl = "http://127.0.0.1:1/v1";
+    assert.deepEqual(readConfig({ OPENAI_BASE_URL: baseUrl }).openai, { baseUrl, key: null, model: "default" });
+    const full = readConfig({ OPENAI_BASE_URL: baseUrl, OPENAI_API_KEY: "k", OPENAI_MODEL: "m" }).openai;
+    assert.deepEqual(full, { baseUrl, key: "k", model: "m" });
+  });
+
+  test("reads the port, the names, the log level and the way of processes", () => {
+    assert.equal(readConfig({ TUTTI_PORT: "0" }).port, 0);
+    assert.equal(readConfig({ TUTTI_PORT: "65535" }).port, 65_535);
+    assert.deepEqual(readConfig({ TUTTI_HOSTS: "a.example,,b.example" }).hosts, ["a.example", "b.example"]);
+    assert.equal(readConfig({ TUTTI_LOG: "debug" }).logLevel, "debug");
+    assert.equal(readConfig({ TUTTI_PROCESSES: "unshare" }).processes, "unshare");
+    assert.notEqual(readConfig({ TUTTI_CRASH_AT: "commit:3" }).crashAt, null);
+    const client = readConfig({ TUTTI_TOKEN: "t", TUTTI_URL: "http://127.0.0.1:1", DATABASE_URL: "postgres://h/d" });
+    assert.deepEqual([client.token, client.url, client.databaseUrl], ["t", "http://127.0.0.1:1", "postgres://h/d"]);
+  });
+
+  test("refuses what cannot be used by the variable's name, with what it can be", () => {
+    for (const port of ["http", "-1", "65536", "1.5"]) {
+      const { code, message, why } = problem({ TUTTI_PORT: port });
+      assert.equal(code, "invalid_input");
+      assert.match(`${message} ${why}`, new RegExp(`TUTTI_PORT.*${port}.*0 to 65535`));
+    }
+    assert.match(`${problem({ TUTTI_LOG: "loud" }).message} ${problem({ TUTTI_LOG: "loud" }).why}`, /TUTTI_LOG is "loud".*silent/);
+    assert.match(problem({ TUTTI_PROCESSES: "docker" }).why ?? "", /bubblewrap, unshare, group/);
+    assert.match(problem({ TUTTI_CRASH_AT: "soon" }).message, /TUTTI_CRASH_AT/);
+  });
+});
