@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
-import { makeBench, oneTurn, type Bench } from "../src/agents/backends/model.support.ts";
+import { makeBench, oneTurn, type Bench } from "./support/model-bench.ts";
 import { modelBackend } from "../src/agents/backends/model.ts";
 import { advance, type Move, type RunView, type StepView } from "../src/flows/advance.ts";
 import { compileFlow } from "../src/flows/compile.ts";
