@@ -28,7 +28,9 @@ after(async () => {
 });
 
 const asked = (task: string) =>
-  until("the question", async () => (await server.client.query("approval.list", { state: "open" })).items.find((approval) => approval.task === task));
+  until("the question", async () =>
+    (await server.client.query("approval.list", { state: "open" })).items.find((approval) => approval.task === task),
+  );
 const ended = (id: string) =>
   until(`${id} to end`, async () => {
     const task = await server.client.query("task.get", { id });
@@ -43,7 +45,10 @@ test("a yes lets exactly this happen; task, session and list say that a person i
   const waiting = await server.client.query("task.get", { id });
   assert.deepEqual([waiting.state, waiting.reason], ["needs you", "approval"]);
   assert.match(JSON.stringify(approval.action), /yes\.txt/);
-  await assert.rejects(server.client.command("approval.answer", { id: approval.id, answer: "yes", hash: "0".repeat(64) }), /another action/);
+  await assert.rejects(
+    server.client.command("approval.answer", { id: approval.id, answer: "yes", hash: "0".repeat(64) }),
+    /another action/,
+  );
   await server.client.command("approval.answer", { id: approval.id, answer: "yes", hash: approval.hash });
   const task = await ended(id);
   assert.equal(task.state, "done", task.message ?? "");

@@ -52,7 +52,8 @@ test("minutes are hard: an attempt that takes longer fails with its reason and l
 
 test("a stopped queue: what waits for room is cancelled at once, and stopping everything ends everything", async () => {
   const ids: string[] = [];
-  for (let n = 0; n < 3; n += 1) ids.push((await server.client.command("task.create", { project, prompt: `never end ${n}`, agent: "stubborn" })).id);
+  for (let n = 0; n < 3; n += 1)
+    ids.push((await server.client.command("task.create", { project, prompt: `never end ${n}`, agent: "stubborn" })).id);
   const [first = "", second = "", waiting = ""] = ids;
   await running(first);
   await running(second);
@@ -65,7 +66,8 @@ test("a stopped queue: what waits for room is cancelled at once, and stopping ev
 });
 
 test("a run's time is over: everything in it ends, and it has failed for that reason", async () => {
-  const source = "name: late\nbudget: { minutes: 0.02 }\nsteps:\n  - { id: a, agent: stubborn, prompt: never end }\n  - { id: b, run: 'true' }\n";
+  const source =
+    "name: late\nbudget: { minutes: 0.02 }\nsteps:\n  - { id: a, agent: stubborn, prompt: never end }\n  - { id: b, run: 'true' }\n";
   const { id } = await server.client.command("run.create", { project, source });
   const run = await until("the run to end", async () => {
     const now = await server.client.query("run.get", { id });

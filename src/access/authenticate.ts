@@ -8,6 +8,9 @@ import { tokenIdOf } from "./token.ts";
 const believedForMs = 4_000;
 const mostRemembered = 10_000;
 
+/** A session's tokens end with its attempt. */
+const endsTokens = new Set(["token.revoked", "task.settled", "task.requeued"]);
+
 interface Believed {
   actor: Actor;
   until: number;
@@ -26,8 +29,9 @@ export function makeAuthenticate(db: Db, now: () => number = Date.now): Authenti
   // By hash, so that the memory holds no secret.
   const believed = new Map<string, Believed>();
   db.onCommit(({ streams, events }) => {
-    const mayRevoke = streams.includes("instance") && (events.length === 0 || events.some((event) => event.type === "token.revoked"));
-    if (mayRevoke) believed.clear();
+    // Without events (another server's news) the instance's stream may mean a revocation.
+    const elsewhere = events.length === 0 && streams.includes("instance");
+    if (elsewhere || events.some(({ type }) => endsTokens.has(type))) believed.clear();
   });
   return async (header, { fresh = false } = {}) => {
     const text = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1];

@@ -63,7 +63,7 @@ export const createRun = command({
     const repository = { project: project.id, source: project.source, baseBranch: project.base_branch };
     const { head } = await workspaces.refresh(repository);
     const id = `R-${await db.nextNumber("run")}`;
-    const deadline = flow.minutes === null ? null : now + flow.minutes * 60_000;
+    const deadline = deadlineOf(flow, now);
     const row: RunRow = {
       id,
       project: project.id,
@@ -86,6 +86,9 @@ export const createRun = command({
     return { plan: mergePlans(insertRun(row, flow), first), result: { ...toRun(row), state: "running" as const, reason: null } };
   },
 });
+
+/** A retry gets the minutes anew: under the old deadline it would be stopped at once. */
+const deadlineOf = (flow: Flow, now: number): number | null => (flow.minutes === null ? null : now + flow.minutes * 60_000);
 
 function insertRun(row: RunRow, flow: Flow): Plan {
   return {
@@ -195,7 +198,8 @@ export const retryRun = command({
           ids.length,
         ),
         statement(sql`
-          update runs set state = 'running', reason = null, message = null, cancel_requested = 0, finished_at = null, revision = revision + 1
+          update runs set state = 'running', reason = null, message = null, cancel_requested = 0, finished_at = null, revision = revision + 1,
+                 deadline = ${deadlineOf(graphOf(row), now)}
            where id = ${id} and revision = ${row.revision}`),
       ],
       events: [{ stream: row.project, type: "run.retried", run: id, data: { steps: ids.slice(0, 50) } }],

@@ -52,7 +52,7 @@ const updated = (data: Record<string, unknown>): NewEvent => ({ stream: "instanc
 export const listProvidersQuery = query({
   name: "provider.list",
   help: "Where models are. Keys are not shown.",
-  path: "/api/providers",
+  path: "/providers",
   input: z.strictObject({ ...Page.shape }),
   output: listOf(Provider),
   access: "person",

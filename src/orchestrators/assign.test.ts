@@ -121,7 +121,11 @@ onBothStores((rule, kind) => {
 
   rule("the higher priority goes first, then the older", async (store) => {
     const [project, agent, runner] = [await store.project({ limit: 2 }), await store.agent(), await store.runner()];
-    const [old, young, high] = [await queue(store, project, agent), await queue(store, project, agent), await queue(store, project, agent, { priority: 5 })];
+    const [old, young, high] = [
+      await queue(store, project, agent),
+      await queue(store, project, agent),
+      await queue(store, project, agent, { priority: 5 }),
+    ];
     const tasks = (await store.assign(project, runner)).map(({ task }) => task);
     assert.equal(tasks[0], high.id);
     assert.ok(tasks[1] === old.id || old.createdAt === young.createdAt, tasks.join());
@@ -132,13 +136,19 @@ onBothStores((rule, kind) => {
     const need = await queue(store, project, agent);
     const task = await queue(store, project, agent, { needs: [need.id] });
     const lease = await store.conduct(project);
-    assert.deepEqual((await listReady(store.db.read, project, 10)).map(({ id }) => id), [need.id]);
+    assert.deepEqual(
+      (await listReady(store.db.read, project, 10)).map(({ id }) => id),
+      [need.id],
+    );
     const [first, ...more] = await store.assign(project, runner);
     assert.deepEqual([first?.task, more, await statesIn(store, project)], [need.id, [], ["starting", "queued"]]);
     assert.equal(await assignReady(store.assignOptions(runner, []), { project, epoch: lease.epoch + 1 }), 0);
     assert.ok(first);
     await store.tell(ended(first, runner, done()));
-    assert.deepEqual((await store.assign(project, runner)).map((given) => given.task), [task.id]);
+    assert.deepEqual(
+      (await store.assign(project, runner)).map((given) => given.task),
+      [task.id],
+    );
   });
 
   rule("a task waits for its retry's time, and then goes on in the same session with the next attempt", async (store) => {

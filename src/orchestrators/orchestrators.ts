@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { permissionChoice } from "../approvals/answer.ts";
 import { planAnswered } from "../approvals/commands.ts";
-import { listApprovalsOf, listExpired, type ApprovalRow } from "../approvals/store.ts";
+import { getApproval, listApprovalsOf, listExpired, type ApprovalRow } from "../approvals/store.ts";
 import { mergePlans } from "../db/plan.ts";
 import { transact } from "../db/transact.ts";
 import type { Bus } from "../events/bus.ts";
@@ -156,8 +156,10 @@ export function startOrchestrators(options: OrchestratorOptions): Orchestrators 
     row.attempt === before.attempt && row.runner_epoch === before.runner_epoch && !isTerminal(row.state) && row.runner !== null;
 
   async function endExpired(): Promise<void> {
-    for (const approval of await listExpired(db.read)) {
+    for (const { id } of await listExpired(db.read)) {
       await transact(db, async () => {
+        const approval = await getApproval(db.read, id);
+        if (approval.state !== "open") return { plan: null, result: null };
         const answer = approval.kind === "ask" ? await defaultAnswer(approval) : null;
         const expired = planAnswered(approval, { state: "expired", answer, comment: null, by: null, now: options.now() });
         if (approval.kind !== "ask" || !approval.run || !approval.step || answer === null) return { plan: expired, result: null };

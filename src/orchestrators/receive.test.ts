@@ -7,7 +7,9 @@ import { createTask } from "../tasks/commands.ts";
 import { readOn, readingFrom } from "../sessions/transcript.ts";
 
 /** A task that a runner has just been given. */
-async function given(store: TestStore): Promise<{ runner: Awaited<ReturnType<TestStore["runner"]>>; assignment: Assignment; project: string }> {
+async function given(
+  store: TestStore,
+): Promise<{ runner: Awaited<ReturnType<TestStore["runner"]>>; assignment: Assignment; project: string }> {
   const [project, agent, runner] = [await store.project(), await store.agent(), await store.runner()];
   await store.call(createTask, { project, prompt: "go", agent });
   const [assignment] = await store.assign(project, runner);

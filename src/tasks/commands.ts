@@ -94,7 +94,10 @@ async function openNeeds(read: Reader, needs: string[], project: string): Promis
     }
     if (need.state === "done") continue;
     // A run makes new tasks when it is retried, so that this one might never be done.
-    if (need.run) throw conflict(`task ${id} belongs to run ${need.run}, which is not over`, "a step's task cannot be waited for", [`tutti show ${need.run}`]);
+    if (need.run)
+      throw conflict(`task ${id} belongs to run ${need.run}, which is not over`, "a step's task cannot be waited for", [
+        `tutti show ${need.run}`,
+      ]);
     open.push(id);
   }
   return open;

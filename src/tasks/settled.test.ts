@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { done, ended, failed, onBothStores, type TestStore } from "../../test/support/stores.ts";
 import { sql } from "../db/plan.ts";
+import { planTaskEnd } from "../flows/progress.ts";
 import type { RunnerLease } from "../runners/lease.ts";
 import type { Assignment, AttemptOutcome } from "../runners/message.ts";
 import { createTask } from "./commands.ts";
@@ -97,6 +98,19 @@ onBothStores((rule) => {
       for (const id of made.filter((each) => typeof each === "string")) assert.equal(await stateOf(id), "queued new 0");
       for (const assignment of (await assign()).values()) await end(assignment, done());
     }
+  });
+
+  rule("an end that was decided before the attempt was over is refused by the task's own row", async (store) => {
+    const { queue, assign, end, runner } = await makeBench(store);
+    const id = await queue();
+    const given = (await assign()).get(id);
+    const fence = { task: id, attempt: 1, runner: runner.runner, runnerEpoch: runner.epoch };
+    const late = await planTaskEnd(store.db, await store.task(id), done(), { fence, leaseHeld: true, now: 1 });
+    await end(given, { kind: "interrupted" });
+    assert.equal((await assign()).get(id)?.attempt, 2);
+    // Statement 0 is the runner's lease, which is good; 1 is the task.
+    assert.deepEqual(await store.db.commit(late), { kind: "conflict", statement: 1 });
+    assert.equal((await store.task(id)).state, "starting");
   });
 
   rule(`an agent's failure that may pass is tried again, at most ${maxAttempts} times in all`, async (store) => {

@@ -163,7 +163,8 @@ async function openStore(databaseUrl: string | undefined): Promise<TestStore & {
       return other;
     },
     async closedServer() {
-      const closed = databaseUrl === undefined ? await openSqlite({ file: join(home, "closed.db") }) : await openPostgres({ url: databaseUrl });
+      const closed =
+        databaseUrl === undefined ? await openSqlite({ file: join(home, "closed.db") }) : await openPostgres({ url: databaseUrl });
       await closed.close();
       return closed;
     },
@@ -229,12 +230,12 @@ async function openStore(databaseUrl: string | undefined): Promise<TestStore & {
   return {
     ...store,
     async stop() {
-      assert.deepEqual(faults, [], "what the orchestrators logged as errors");
       for (const lease of leases) await lease.stop();
       for (const other of others) await other.close();
       await processes.close();
       await db.close();
       rmSync(folder, { recursive: true, force: true });
+      assert.deepEqual(faults, [], "what the orchestrators logged as errors");
     },
   };
 }
@@ -338,7 +339,7 @@ export async function waitsForLock(client: Client, work: Promise<unknown>): Prom
   let isOver = false;
   const over = () => void (isOver = true);
   work.then(over, over);
-  for (const limit = performance.now() + 10_000; performance.now() < limit && !isOver; ) {
+  for (const limit = performance.now() + 10_000; performance.now() < limit && !isOver;) {
     const waiting = await client.query(
       "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()",
     );

@@ -24,6 +24,8 @@ const signs: Record<string, [string, Style]> = {
   cancelled: ["–", "dim"],
   skipped: ["»", "dim"],
   open: ["?", "yellow"],
+  answered: ["✓", "green"],
+  expired: ["–", "dim"],
 };
 
 /** `✓ done`, `? needs you: approval`: sign, word and reason. */
@@ -32,17 +34,52 @@ export function stateText(state: string, reason: string | null, stream: NodeJS.W
   return styled(style, `${sign} ${state}${reason ? `: ${reason}` : ""}`, stream);
 }
 
+const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+/** Marks that turn the reading direction, join or hide letters, or cannot be seen at all. */
+const invisible = /[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+/** `ESC [ ... letter`, also with the one-byte form of `ESC [`. */
+const sequence = /(?:\u001b\[|\u009b)[0-?]{0,64}[ -/]{0,8}[@-~]/g;
+/** Titles, links, clipboard: they end with BEL or ST. One that does not end in its line is no sequence: it would swallow what follows. */
+const command = /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c\n]{0,2048}(?:\u0007|\u001b\\|\u009c)/g;
+const shortSequence = /\u001b[ -/]?[0-~]?/g;
+
 /**
- * What an agent wrote may not steer the terminal: escape sequences, other control characters and marks that turn the reading
- * direction are taken out; new lines and tabs stay.
+ * What an agent wrote may not steer the terminal: escape sequences, other control characters and invisible marks are taken out;
+ * new lines and tabs stay.
  */
 export function plain(text: string): string {
   return text
-    .replaceAll(/\u001b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_]?)/g, "")
-    .replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "");
+    .replaceAll(command, "")
+    .replaceAll(sequence, "")
+    .replaceAll(shortSequence, "")
+    .replaceAll(/\r\n?|[\u0085\u2028\u2029]/g, "\n")
+    .replaceAll(control, "")
+    .replaceAll(invisible, "");
 }
 
+/**
+ * As plain, but nothing is left out: what a terminal would obey or hide stands there as its code point. For text that a person
+ * judges (a diff): what cannot be seen there must not be merged unseen.
+ */
+export const visible = (text: string): string =>
+  text
+    .replaceAll("\r\n", "\n")
+    .replaceAll(control, codePoint)
+    .replaceAll(/[\u2028\u2029]/g, codePoint)
+    .replaceAll(invisible, codePoint);
+
+const codePoint = (letter: string): string => `<U+${(letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}>`;
+
 export const oneLine = (text: string): string => plain(text).replaceAll(/\s+/g, " ").trim();
+
+/** At most `limit` letters of one line; a cut is seen. */
+export function brief(text: string, limit: number): string {
+  const letters = [...oneLine(text)];
+  return letters.length > limit ? `${letters.slice(0, limit - 1).join("")}…` : letters.join("");
+}
+
+/** 1 task, 2 tasks. */
+export const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
 
 export interface Column<Row> {
   title: string;
@@ -50,14 +87,22 @@ export interface Column<Row> {
 }
 
 /** Columns without borders; cut to the terminal's width, never when piped. */
-export function table<Row>(rows: Row[], columns: Column<Row>[]): string {
-  const cells = [columns.map((column) => styled("dim", column.title)), ...rows.map((row) => columns.map((column) => column.value(row)))];
+export function table<Row>(
+  rows: Row[],
+  columns: Column<Row>[],
+  stream: Pick<NodeJS.WriteStream, "isTTY" | "columns"> = process.stdout,
+): string {
+  const cells = [
+    columns.map((column) => styled("dim", column.title)),
+    ...rows.map((row) => columns.map((column) => cellText(column.value(row)))),
+  ];
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => width(line[index] ?? ""))));
-  const limit = process.stdout.isTTY ? process.stdout.columns : Infinity;
+  // A terminal that does not know its size says 0.
+  const limit = stream.isTTY && stream.columns > 0 ? stream.columns : Infinity;
   return cells
     .map((line) => {
       const text = line
-        .map((cell, index) => cell + " ".repeat((widths[index] ?? 0) - width(cell)))
+        .map((cell, index) => (index === line.length - 1 ? cell : cell + " ".repeat((widths[index] ?? 0) - width(cell))))
         .join("  ")
         .trimEnd();
       return width(text) > limit ? cut(text, limit) : text;
@@ -65,22 +110,37 @@ export function table<Row>(rows: Row[], columns: Column<Row>[]): string {
     .join("\n");
 }
 
-// eslint-disable-next-line no-control-regex -- the escape sequences are our own colours
-const width = (text: string): number => [...text.replaceAll(/\u001b\[[0-9;]*m/g, "")].length;
+/** Colours (which `styled` makes) and the text between them on one line. Whatever forgot to clean its text is caught here. */
+const cellText = (text: string): string =>
+  text
+    .split(colour)
+    .map((part) => (/^\u001b\[[0-9;]*m$/.test(part) ? part : plain(part).replaceAll(/\s/g, " ")))
+    .join("");
 
-/** Cuts visible characters and keeps colour sequences whole. */
-function cut(text: string, limit: number): string {
+const colour = /(\u001b\[[0-9;]*m)/;
+
+const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
+
+const letterWidth = (letter: string): number => (/\p{Mark}/u.test(letter) ? 0 : wide.test(letter) ? 2 : 1);
+
+const width = (text: string): number => [...text.replaceAll(/\u001b\[[0-9;]*m/g, "")].reduce((sum, letter) => sum + letterWidth(letter), 0);
+
+/** Cuts visible characters to `limit` cells with "…" in the last one, and keeps colour sequences whole. */
+export function cut(text: string, limit: number): string {
   let seen = 0;
+  let full = false;
   let result = "";
-  for (const part of text.split(/(\u001b\[[0-9;]*m)/)) {
+  for (const part of text.split(colour)) {
     if (part.startsWith("\u001b[")) {
       result += part;
       continue;
     }
-    const letters = [...part];
-    result += letters.slice(0, Math.max(0, limit - 1 - seen)).join("");
-    if (seen + letters.length > limit - 1 && seen <= limit - 1) result += "…";
-    seen += letters.length;
+    for (const letter of part) {
+      if (full) break;
+      full = seen + letterWidth(letter) > limit - 1;
+      result += full ? "…" : letter;
+      seen += letterWidth(letter);
+    }
   }
   return result;
 }
@@ -92,7 +152,7 @@ export function printError(error: AppError, original: unknown = null, json = fal
     return;
   }
   const { stderr } = process;
-  const lines = [`${styled(["red", "bold"], `error[${error.code}]`, stderr)}: ${plain(error.message)}`];
+  const lines = [`${styled(["red", "bold"], `error[${error.code}]`, stderr)}: ${oneLine(error.message)}`];
   if (error.why)
     lines.push(
       ...plain(error.why)
