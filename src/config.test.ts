@@ -67,8 +67,8 @@ describe("the configuration", () => {
   });
 
   test("looks for programs where the person does: npm's own folders are left out", () => {
-    const path = "/a/node_modules/.bin:/usr/bin::/x/node_modules/npm/bin/node-gyp-bin:/home/ada/node_modules/.binaries:/bin";
-    assert.equal(readConfig({ PATH: path }).path, "/usr/bin:/home/ada/node_modules/.binaries:/bin");
+    const path = "/a/node_modules/.bin:/usr/bin::/x/node_modules/npm/bin/node-gyp-bin:/people/ada/node_modules/.binaries:/bin";
+    assert.equal(readConfig({ PATH: path }).path, "/usr/bin:/people/ada/node_modules/.binaries:/bin");
   });
 
   test("knows a provider when its address is named; key and model may be missing", () => {

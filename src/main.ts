@@ -1,7 +1,9 @@
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { readConfig } from "./config.ts";
+import { readConfig, type Config } from "./config.ts";
 import { runTour } from "./entry/tour.ts";
-import { print, printError, styled } from "./entry/cli/output.ts";
+import { print, printError, shellWord, styled } from "./entry/cli/output.ts";
 import { AppError, toAppError } from "./errors.ts";
 import { startServer, type Server } from "./server.ts";
 import { version } from "./version.ts";
@@ -11,31 +13,52 @@ import { version } from "./version.ts";
  * A second signal while it drains ends it at once.
  */
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { "no-tour": { type: "boolean" }, agent: { type: "string" }, background: { type: "boolean" } },
-  });
-  if (positionals[0] !== "start" || positionals.length > 1) {
-    throw new AppError("invalid_input", `there is no "${positionals.join(" ")}" here`, { fix: ["npm start", "tutti --help"] });
-  }
-  const server = await startServer(readConfig());
+  const { agent, tour } = readWords();
+  const config = readConfig();
+  const server = await startServer(config);
   const stopped = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (stopped.signal.aborted) process.exit(130);
       stopped.abort();
-      void server.stop().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          printError(toAppError(error));
-          process.exit(1);
-        },
-      );
+      void server.stop().then(() => process.exit(0), fail);
     });
   }
   announce(server);
-  if (values["no-tour"] || values.background) return;
-  await runTour(server, { agent: values.agent ?? null, signal: stopped.signal });
+  if (!tour) return;
+  try {
+    await runTour(server, { agent, signal: stopped.signal, command: commandFor(server, config) });
+  } catch (error) {
+    stopped.abort();
+    await server.stop();
+    throw error;
+  }
+}
+
+/** Throws AppError invalid_input. */
+function readWords(): { agent: string | null; tour: boolean } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { "no-tour": { type: "boolean" }, agent: { type: "string" }, background: { type: "boolean" } },
+    });
+    if (positionals[0] !== "start" || positionals.length > 1) throw new Error(`there is no "${positionals.join(" ")}" here`);
+    return { agent: values.agent ?? null, tour: !values["no-tour"] && !values.background };
+  } catch (error) {
+    const message = error instanceof Error ? (error.message.split(". ", 1)[0] ?? "") : String(error);
+    throw new AppError("invalid_input", message, {
+      why: "it is: npm start -- [--no-tour] [--agent <name>]",
+      fix: ["npm start", "bin/tutti --help"],
+    });
+  }
+}
+
+/** How the command line is called from here, for this home, in another terminal. */
+function commandFor(server: Server, { userHome }: Config): string {
+  const program = fileURLToPath(new URL("../bin/tutti", import.meta.url));
+  const near = relative(process.cwd(), program);
+  const home = server.home === join(userHome, ".local", "share", "tutti") ? "" : `TUTTI_HOME=${shellWord(server.home)} `;
+  return home + shellWord(near.startsWith("..") ? program : near);
 }
 
 /** Last, so that it is not scrolled away; a plain line where no terminal reads it. */
@@ -45,10 +68,10 @@ function announce(server: Server): void {
   else print(`url=${server.url}`);
 }
 
-try {
-  await main();
-} catch (error) {
+function fail(error: unknown): never {
   const known = toAppError(error);
   printError(known, error);
   process.exit(known.exitCode);
 }
+
+await main().catch(fail);

@@ -128,8 +128,8 @@ async function setTheStage(): Promise<void> {
       "/usr/local/bin",
       "/var/lib",
       "/opt",
-      root,
-      folder,
+      // In a clone below /tmp these two stand in the session's own /tmp, where anything may be made.
+      ...[root, folder].filter((path) => !path.startsWith("/tmp/")),
       home,
       person,
       personsOwn,

@@ -94,7 +94,8 @@ function tidy(places: readonly Place[]): Place[] {
   for (const place of [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1))) {
     const around = surroundings(place.path, kept)?.view ?? "read";
     const isHidden = place.view === "empty" || place.view === "blank";
-    if (around === place.view || (isHidden && (around === "empty" || around === "scratch"))) continue;
+    // An emptied folder in a private writable one stays a place of its own, so that nothing can be made where it stood.
+    if (around === place.view || (isHidden && around === "empty") || (place.view === "blank" && around === "scratch")) continue;
     kept.push(place);
   }
   return kept;

@@ -42,7 +42,7 @@ suite("projects", () => {
     const folder = makeRepository("My Shop");
     const made = await client.command("project.create", { folder });
     assert.deepEqual([made.id, made.name, made.source, made.baseBranch], ["my-shop", "My Shop", folder, "main"]);
-    assert.deepEqual(made.settings, { sandbox: "default", setup: null, limit: 8 });
+    assert.deepEqual(made.settings, { sandbox: "default", setup: null, deliver: "local", limit: 8 });
     assert.deepEqual(await client.command("project.create", { folder: join(folder, "src"), name: "other" }), made);
     assert.deepEqual(await client.query("project.get", { id: "my-shop" }), made);
     const events = await server.services.db.read.all<{ type: string }>(sql`select type from events where stream = 'my-shop'`);
@@ -92,7 +92,7 @@ suite("projects", () => {
       client.command("project.update", { id, settings: { sandbox: "none" } }),
       client.command("project.update", { id, settings: { limit: 5 } }),
     ]);
-    assert.deepEqual((await client.query("project.get", { id })).settings, { sandbox: "none", setup: "npm ci", limit: 5 });
+    assert.deepEqual((await client.query("project.get", { id })).settings, { sandbox: "none", setup: "npm ci", deliver: "local", limit: 5 });
     await client.command("project.update", { id, settings: { setup: null } });
     assert.equal((await client.query("project.get", { id })).settings.setup, null);
     await assert.rejects(

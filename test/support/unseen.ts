@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readFlow } from "../../src/entry/cli/verbs/work.ts";
+import { readFlow } from "../../src/entry/cli/verbs/flow.ts";
 import type { AgentSettings } from "../../src/agents/agent.ts";
 import { startModelServer } from "./model-server/server.ts";
 import { git, makeFolder, makeRepository, startTutti, until } from "./tutti.ts";

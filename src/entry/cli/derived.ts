@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
 import { z } from "zod";
@@ -6,23 +7,34 @@ import { invalidInput } from "../../errors.ts";
 import type { Entry } from "../../registry.ts";
 import type { OpenClient } from "../client.ts";
 import { connect } from "./connect.ts";
-import { oneLine, plain, print, table } from "./output.ts";
-import { wantsJson } from "./program.ts";
-import { printRecord } from "./verbs/show.ts";
+import { idOf, wantsJson } from "./options.ts";
+import { note, plain, print, shownValue, table, oneLine, printRecord } from "./output.ts";
 
 /**
  * Every entry of the registry is a verb: `tutti <noun> <verb>`, its fields as options, made from its schema. The everyday
- * verbs (run, ls, show ...) are shorter ways written by hand; a verb that is there already is not made again.
+ * verbs (run, ls, show ...) are shorter ways written by hand; a verb that is there already is not made again. Answers the nouns.
  */
-export function addDerivedVerbs(program: Command): void {
+export function addDerivedVerbs(program: Command): string[] {
+  const nouns = new Set<string>();
   for (const entry of entries as readonly Entry[]) {
     const [noun = "", verb = ""] = entry.name.split(".");
-    const parent =
-      program.commands.find((command) => command.name() === noun) ??
-      program.command(noun, { hidden: true }).description(`every command of "${noun}"`);
+    const parent = parentOf(program, noun);
+    nouns.add(parent.name());
     if (parent.commands.some((command) => command.name() === verb)) continue;
     addVerb(parent.command(verb).description(entry.help), entry);
   }
+  return [...nouns].toSorted();
+}
+
+/** A verb that takes words of its own cannot have verbs below it: in `tutti run list the files` "list" is the prompt. Its entries are under `runs`. */
+function parentOf(program: Command, noun: string): Command {
+  const own = program.commands.find((command) => command.name() === noun);
+  if (own && own.registeredArguments.length === 0) return own;
+  const name = own ? `${noun}s` : noun;
+  return (
+    program.commands.find((command) => command.name() === name) ??
+    program.command(name, { hidden: true }).description(`every command about ${noun}s`)
+  );
 }
 
 interface Property {
@@ -61,9 +73,12 @@ function addVerb(command: Command, entry: Entry): void {
 
 const typeName = ({ type }: Property): string => (Array.isArray(type) ? type.join("|") : (type ?? "json"));
 
+const ids = ["id", "task", "run", "session"];
+
 /** Text as the field wants it: numbers, lists and objects are JSON. Throws AppError invalid_input. */
-function valueOf(name: string, value: string | boolean, property: Property | undefined): unknown {
-  if (typeof value === "boolean") return value;
+export function valueOf(name: string, given: string | boolean, property: Property | undefined): unknown {
+  if (typeof given === "boolean") return given;
+  const value = ids.includes(name) ? idOf(given) : given;
   const types = [property?.type ?? []].flat();
   if (types.length === 0 ? !/^[[{]/.test(value) : types.includes("string")) return value;
   try {
@@ -84,8 +99,14 @@ async function call(entry: Entry, input: Record<string, unknown>, json: boolean)
       for await (const { data } of client.follow(entry.name, input)) print(json ? JSON.stringify(data) : plain(JSON.stringify(data)));
       return;
     case "blob":
-      for await (const chunk of (await client.blob(entry.name, input)).body) process.stdout.write(chunk);
+      for await (const chunk of (await client.blob(entry.name, input)).body) await write(chunk);
   }
+}
+
+/** A terminal gets text that cannot steer it; a file or a pipe gets the bytes. */
+async function write(chunk: Uint8Array): Promise<void> {
+  const { stdout } = process;
+  if (!stdout.write(stdout.isTTY ? plain(Buffer.from(chunk).toString()) : chunk)) await once(stdout, "drain");
 }
 
 function printResult(result: unknown, entry: Entry, json: boolean): void {
@@ -93,14 +114,16 @@ function printResult(result: unknown, entry: Entry, json: boolean): void {
   if (!("items" in result) || !Array.isArray(result.items)) return printRecord(result, false);
   const rows = result.items as Record<string, unknown>[];
   const names = entry.cli?.columns ?? Object.keys(rows[0] ?? {}).slice(0, 6);
-  if (rows.length > 0)
+  if (rows.length === 0) note("nothing");
+  else
     print(
       table(
         rows,
-        names.map((name) => ({ title: name.toUpperCase(), value: (row) => cell(row[name]) })),
+        names.map((name) => ({ title: titleOf(name), value: (row) => oneLine(shownValue(name, row[name] ?? "")) })),
       ),
     );
+  if ("next" in result && typeof result.next === "string") note(`there is more: --cursor ${result.next}`);
 }
 
-const cell = (value: unknown): string =>
-  value === null || value === undefined ? "" : oneLine(typeof value === "object" ? JSON.stringify(value) : String(value));
+/** createdAt -> CREATED-AT */
+const titleOf = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter}`).toUpperCase();

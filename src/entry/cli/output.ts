@@ -15,6 +15,7 @@ export const note = (text: string): void => void process.stderr.write(`${text}\n
 
 const signs: Record<string, [string, Style]> = {
   queued: ["·", "dim"],
+  idle: ["·", "dim"],
   starting: ["○", "cyan"],
   running: ["●", "cyan"],
   "needs you": ["?", "yellow"],
@@ -34,14 +35,21 @@ export function stateText(state: string, reason: string | null, stream: NodeJS.W
   return styled(style, `${sign} ${state}${reason ? `: ${reason}` : ""}`, stream);
 }
 
-const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+/** Everything that a terminal may obey, except tabs and new lines. */
+const control = /[^\P{Cc}\t\n]/gu;
 /** Marks that turn the reading direction, join or hide letters, or cannot be seen at all. */
 const invisible = /[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
-/** `ESC [ ... letter`, also with the one-byte form of `ESC [`. */
-const sequence = /(?:\u001b\[|\u009b)[0-?]{0,64}[ -/]{0,8}[@-~]/g;
-/** Titles, links, clipboard: they end with BEL or ST. One that does not end in its line is no sequence: it would swallow what follows. */
-const command = /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c\n]{0,2048}(?:\u0007|\u001b\\|\u009c)/g;
-const shortSequence = /\u001b[ -/]?[0-~]?/g;
+
+const escape = "\u001b";
+/** Also with the one-byte forms of `ESC [` and of what begins and ends a command. */
+const [csi, commandStarts, stringEnd, bell] = ["\u009b", "\u0090\u0098\u009d-\u009f", "\u009c", "\u0007"];
+const sequence = new RegExp(`(?:${escape}\\[|${csi})[0-?]{0,64}[ -/]{0,8}[@-~]`, "g");
+/** Titles, links, clipboard: they end with BEL or ST. One that does not end in its line is no command: it would swallow what follows. */
+const command = new RegExp(
+  `(?:${escape}[\\]PX^_]|[${commandStarts}])[^${bell}${escape}${stringEnd}\\n]{0,2048}(?:${bell}|${escape}\\\\|${stringEnd})`,
+  "g",
+);
+const shortSequence = new RegExp(`${escape}[ -/]?[0-~]?`, "g");
 
 /**
  * What an agent wrote may not steer the terminal: escape sequences, other control characters and invisible marks are taken out;
@@ -74,9 +82,12 @@ export const oneLine = (text: string): string => plain(text).replaceAll(/\s+/g, 
 
 /** At most `limit` letters of one line; a cut is seen. */
 export function brief(text: string, limit: number): string {
-  const letters = [...oneLine(text)];
+  const letters = Array.from(oneLine(text));
   return letters.length > limit ? `${letters.slice(0, limit - 1).join("")}…` : letters.join("");
 }
+
+/** As a shell reads it as one word. */
+export const shellWord = (text: string): string => (/^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** 1 task, 2 tasks. */
 export const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
@@ -114,24 +125,32 @@ export function table<Row>(
 const cellText = (text: string): string =>
   text
     .split(colour)
-    .map((part) => (/^\u001b\[[0-9;]*m$/.test(part) ? part : plain(part).replaceAll(/\s/g, " ")))
+    .map((part, index) => (isColour(index) ? part : plain(part).replaceAll(/\s/g, " ")))
     .join("");
 
-const colour = /(\u001b\[[0-9;]*m)/;
+/** What `styled` writes; as a group, so that splitting by it keeps it, at every second place. */
+const colour = new RegExp(`(${escape}\\[[0-9;]*m)`);
+const isColour = (index: number): boolean => index % 2 === 1;
 
 const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
 
 const letterWidth = (letter: string): number => (/\p{Mark}/u.test(letter) ? 0 : wide.test(letter) ? 2 : 1);
 
-const width = (text: string): number => [...text.replaceAll(/\u001b\[[0-9;]*m/g, "")].reduce((sum, letter) => sum + letterWidth(letter), 0);
+const width = (text: string): number =>
+  Array.from(
+    text
+      .split(colour)
+      .filter((part) => !part.startsWith(escape))
+      .join(""),
+  ).reduce((sum, letter) => sum + letterWidth(letter), 0);
 
 /** Cuts visible characters to `limit` cells with "…" in the last one, and keeps colour sequences whole. */
 export function cut(text: string, limit: number): string {
   let seen = 0;
   let full = false;
   let result = "";
-  for (const part of text.split(colour)) {
-    if (part.startsWith("\u001b[")) {
+  for (const [index, part] of text.split(colour).entries()) {
+    if (isColour(index)) {
       result += part;
       continue;
     }
@@ -143,6 +162,24 @@ export function cut(text: string, limit: number): string {
     }
   }
   return result;
+}
+
+/** A field as a person reads it: times as dates, structures as JSON. Clean already. */
+export function shownValue(name: string, value: unknown): string {
+  if (typeof value === "number" && /^at$|At$/.test(name)) return new Date(value).toISOString();
+  return plain(typeof value === "string" ? value : (JSON.stringify(value) ?? ""));
+}
+
+/** One `name  value` line for each field. */
+export function printRecord(record: object, json: boolean): void {
+  if (json) {
+    print(JSON.stringify(record));
+    return;
+  }
+  const longest = Math.max(...Object.keys(record).map((name) => name.length));
+  for (const [name, value] of Object.entries(record)) {
+    print(`${styled("dim", name.padEnd(longest))}  ${value === null ? styled("dim", "-") : shownValue(name, value)}`);
+  }
 }
 
 /** What happened, why, what to do. One error, on stderr; with --json as one object. */

@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { resolve } from "node:path";
 import { text as readAll } from "node:stream/consumers";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
+import type { BackendKind } from "../../../agents/agent.ts";
 import { invalidInput } from "../../../errors.ts";
 import { connect } from "../connect.ts";
-import { note, print, table } from "../output.ts";
-import { wantsJson } from "../program.ts";
-import { printRecord } from "./show.ts";
+import { collect, wantsJson, wholeNumber } from "../options.ts";
+import { note, oneLine, print, table } from "../output.ts";
+
+/** One object with --json, else one line. */
+const say = (command: Command, record: object, line: string): void => print(wantsJson(command) ? JSON.stringify(record) : line);
 
 /** What work needs: agents, model providers, projects, tokens. */
 export function addAgentVerbs(program: Command): void {
@@ -18,7 +21,7 @@ export function addAgentVerbs(program: Command): void {
     .command("add")
     .description("add an agent")
     .argument("<name>")
-    .requiredOption("--backend <kind>", "acp, command or model")
+    .addOption(new Option("--backend <kind>", "how it is reached").choices(["acp", "command", "model"]).makeOptionMandatory())
     .option("--preset <name>", "acp: goose or opencode")
     .option("--command <word>", "the program and each of its arguments; repeatable; {prompt} stands for the prompt", collect, [])
     .option("--provider <name>", "model: where its models are (tutti providers)")
@@ -29,8 +32,9 @@ export function addAgentVerbs(program: Command): void {
     .option("--ask", "ask a person for every permission")
     .action(async (name: string, options: AgentOptions, command: Command) => {
       const { backend, preset, provider, model, role } = options;
-      if (backend !== "acp" && backend !== "command" && backend !== "model")
-        throw invalidInput(`there is no backend "${backend}"`, "it can be: acp, command, model");
+      if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
+        throw invalidInput(`"${oneLine(name)}" cannot be an agent's name`, "a name has lower-case letters, digits and dashes");
+      }
       const agent = await (
         await connect()
       ).command(
@@ -40,7 +44,7 @@ export function addAgentVerbs(program: Command): void {
           backend,
           role: role ?? null,
           skills: options.skill,
-          limit: Number(options.limit),
+          limit: wholeNumber("--limit", options.limit, 1),
           settings: {
             preset,
             command: options.command.length > 0 ? options.command : undefined,
@@ -52,13 +56,18 @@ export function addAgentVerbs(program: Command): void {
         },
         { key: randomUUID() },
       );
-      printRecord(agent, wantsJson(command));
+      const { state, message, fix } = agent.detection;
+      say(command, agent, `agent ${agent.name} added: ${state === "ready" ? "ready" : `${state}, so it gets no work yet`}`);
+      if (state !== "ready") note([message, fix].flatMap((text) => (text ? [oneLine(text)] : [])).join("; "));
     });
   agents
     .command("remove")
     .argument("<name>")
     .description("remove an agent")
-    .action(async (name: string) => void (await (await connect()).command("agent.remove", { name }, { key: randomUUID() })));
+    .action(async (name: string, _options: unknown, command: Command) => {
+      const removed = await (await connect()).command("agent.remove", { name }, { key: randomUUID() });
+      say(command, removed, `agent ${removed.name} removed`);
+    });
 
   const providers = program
     .command("providers")
@@ -86,16 +95,19 @@ export function addAgentVerbs(program: Command): void {
     .action(async (name: string, options: { baseUrl: string; model: string; keyStdin?: boolean }, command: Command) => {
       const key = options.keyStdin ? (await readAll(process.stdin)).trim() : undefined;
       const { baseUrl, model } = options;
-      printRecord(
-        await (await connect()).command("provider.set", { name, baseUrl, model, key }, { key: randomUUID() }),
-        wantsJson(command),
-      );
+      const provider = await (await connect()).command("provider.set", { name, baseUrl, model, key }, { key: randomUUID() });
+      const kept = provider.keyName ? "its key is kept by the server" : "without a key";
+      say(command, provider, `provider ${provider.name}: ${oneLine(provider.model)} at ${oneLine(provider.baseUrl)}, ${kept}`);
+      note(`tutti agents add <name> --backend model --provider ${provider.name}`);
     });
   providers
     .command("remove")
     .argument("<name>")
     .description("remove a provider and its key")
-    .action(async (name: string) => void (await (await connect()).command("provider.remove", { name }, { key: randomUUID() })));
+    .action(async (name: string, _options: unknown, command: Command) => {
+      const removed = await (await connect()).command("provider.remove", { name }, { key: randomUUID() });
+      say(command, removed, `provider ${removed.name} removed`);
+    });
 
   const projects = program.command("projects").description("the repositories that agents work on").action(ls("projects"));
   projects
@@ -105,12 +117,13 @@ export function addAgentVerbs(program: Command): void {
     .description("add a repository")
     .action(async (folder: string, options: { branch?: string }, command: Command) => {
       const input = { folder: resolve(folder), baseBranch: options.branch };
-      printRecord(await (await connect()).command("project.create", input), wantsJson(command));
+      const project = await (await connect()).command("project.create", input);
+      say(command, project, `project ${project.id}: ${oneLine(project.source)}, branch ${oneLine(project.baseBranch)}`);
     });
   projects
     .command("update")
     .argument("<id>")
-    .option("--sandbox <kind>", "default, or none: agents see the whole machine")
+    .addOption(new Option("--sandbox <kind>", "none: agents see the whole machine").choices(["default", "none"]))
     .option("--setup <command>", "runs once in each new clone")
     .option("--limit <n>", "attempts at once")
     .description("change a project's settings")
@@ -119,9 +132,18 @@ export function addAgentVerbs(program: Command): void {
       const settings = {
         ...(sandbox ? { sandbox } : {}),
         ...(setup === undefined ? {} : { setup }),
-        ...(limit ? { limit: Number(limit) } : {}),
+        ...(limit === undefined ? {} : { limit: wholeNumber("--limit", limit, 1) }),
       };
-      printRecord(await (await connect()).command("project.update", { id, settings }, { key: randomUUID() }), wantsJson(command));
+      if (Object.keys(settings).length === 0) {
+        throw invalidInput("nothing to change was named", undefined, ["tutti projects update --help", `tutti show ${id}`]);
+      }
+      const project = await (await connect()).command("project.update", { id, settings }, { key: randomUUID() });
+      const { sandbox: kind, setup: first, limit: most } = project.settings;
+      say(
+        command,
+        project,
+        `project ${project.id}: sandbox ${kind}, set-up ${first === null ? "none" : oneLine(first)}, at most ${most} at once`,
+      );
     });
 
   const token = program.command("token").description("tokens of people; agents get their own for each session");
@@ -147,7 +169,8 @@ export function addAgentVerbs(program: Command): void {
         table(items, [
           { title: "ID", value: (item) => item.id },
           { title: "KIND", value: (item) => item.kind },
-          { title: "NAME", value: (item) => item.name },
+          { title: "NAME", value: (item) => oneLine(item.name) },
+          { title: "CREATED", value: (item) => new Date(item.createdAt).toISOString() },
           { title: "REVOKED", value: (item) => (item.revokedAt ? new Date(item.revokedAt).toISOString() : "") },
         ]),
       );
@@ -156,13 +179,14 @@ export function addAgentVerbs(program: Command): void {
     .command("revoke")
     .argument("<id>")
     .description("end a token; in effect within 5 seconds")
-    .action(async (id: string) => void (await (await connect()).command("token.revoke", { id }, { key: randomUUID() })));
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const revoked = await (await connect()).command("token.revoke", { id }, { key: randomUUID() });
+      say(command, revoked, `token ${revoked.id} (${oneLine(revoked.name)}) revoked`);
+    });
 }
 
-const collect = (value: string, all: string[]): string[] => [...all, value];
-
 interface AgentOptions {
-  backend: string;
+  backend: BackendKind;
   preset?: string;
   command: string[];
   provider?: string;

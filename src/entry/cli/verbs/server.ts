@@ -7,10 +7,12 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
 import { readConfig } from "../../../config.ts";
 import { AppError } from "../../../errors.ts";
+import { lookAt } from "../../../processes/proc.ts";
+import { findProgram } from "../../../processes/program.ts";
 import { processAlive, readServerFile } from "../../server-file.ts";
 import { connect } from "../connect.ts";
-import { note, print, styled } from "../output.ts";
-import { wantsJson } from "../program.ts";
+import { count, note, oneLine, print, styled } from "../output.ts";
+import { wantsJson } from "../options.ts";
 
 /** The server itself: up, down, doctor. */
 export function addServerVerbs(program: Command): void {
@@ -58,7 +60,7 @@ async function up(options: { foreground?: boolean }, json: boolean): Promise<voi
     const file = await readServerFile(config.home);
     if (file) {
       child.unref();
-      return say({ ...file, started: true }, json);
+      return say({ ...file, started: file.pid === child.pid }, json);
     }
     await wait(50);
   }
@@ -86,16 +88,19 @@ async function down(json: boolean): Promise<void> {
   }
   process.kill(file.pid, "SIGTERM");
   const limit = performance.now() + stopLimitMs;
-  while (processAlive(file.pid)) {
+  while (!hasEnded(file.pid)) {
     if (performance.now() > limit) {
       throw new AppError("timed_out", `the server (pid ${file.pid}) does not stop`, {
         fix: [`kill -9 ${file.pid}   (nothing is lost: it goes on at the next start)`],
       });
     }
-    await wait(50);
+    await wait(20);
   }
   print(json ? JSON.stringify({ stopped: true, pid: file.pid }) : `stopped (pid ${file.pid})`);
 }
+
+/** A zombie has ended too: whoever adopted it (pid 1 of a container, often) may take a second to notice. */
+const hasEnded = (pid: number): boolean => !processAlive(pid) || lookAt(pid)?.state === "Z";
 
 interface Finding {
   area: string;
@@ -110,6 +115,8 @@ async function doctor(json: boolean): Promise<void> {
   const add = (area: string, state: Finding["state"], message: string, fix: string | null = null): void =>
     void findings.push({ area, state, message, fix });
   add("runtime", "ok", `node ${process.version}, sqlite ${process.versions.sqlite ?? "?"}`);
+  const git = findProgram("git", config.path);
+  add("git", git ? "ok" : "problem", git ?? "git was not found", git ? null : "apt-get install git");
   if (existsSync(config.home)) {
     const disk = await statfs(config.home);
     const freeMb = Math.round((disk.bavail * disk.bsize) / 1_048_576);
@@ -136,11 +143,14 @@ async function doctor(json: boolean): Promise<void> {
   }
   const problems = findings.filter((finding) => finding.state === "problem").length;
   if (json) print(JSON.stringify({ ok: problems === 0, findings }));
-  else for (const finding of findings) print(line(finding));
+  else {
+    for (const finding of findings) print(line(finding));
+    note(problems === 0 ? "no problems" : count(problems, "problem"));
+  }
   if (problems > 0) process.exitCode = 5;
 }
 
 function line({ area, state, message, fix }: Finding): string {
   const sign = { ok: styled("green", "✓"), warning: styled("yellow", "!"), problem: styled("red", "✗") }[state];
-  return `${sign} ${area.padEnd(8)}  ${message}${fix ? `\n             ${styled("dim", "try")}  ${fix}` : ""}`;
+  return `${sign} ${area.padEnd(8)}  ${oneLine(message)}${fix ? `\n             ${styled("dim", "try")}  ${oneLine(fix)}` : ""}`;
 }

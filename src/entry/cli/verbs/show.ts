@@ -1,9 +1,14 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
-import { notFound } from "../../../errors.ts";
+import type { Agent } from "../../../agents/agent.ts";
+import { AppError, invalidInput, notFound } from "../../../errors.ts";
+import { nearest } from "../../../flows/suggest.ts";
 import type { TranscriptEntry } from "../../../sessions/session.ts";
+import { isTerminal } from "../../../tasks/task.ts";
 import { connect, type TuttiClient } from "../connect.ts";
-import { age, oneLine, plain, print, stateText, styled, table } from "../output.ts";
-import { wantsJson } from "../program.ts";
+import { idOf, wantsJson, wholeNumber } from "../options.ts";
+import { age, note, oneLine, plain, print, printRecord, stateText, styled, table, visible } from "../output.ts";
+import { watch } from "../watch.ts";
 
 /** Looking at what there is: ls, show, logs, diff, status, events. */
 export function addShowVerbs(program: Command): void {
@@ -38,10 +43,11 @@ export function addShowVerbs(program: Command): void {
     .argument("<id>", "T-1")
     .action(async (id: string, _options: unknown, command: Command) => {
       const client = await connect();
-      const result = await client.query("task.diff", { id });
-      // The diff itself stays byte for byte when it is piped into a tool; a terminal gets it without control characters.
+      const result = await client.query("task.diff", { id: idOf(id) });
+      // The diff itself stays byte for byte when it is piped into a tool; in a terminal, control characters are shown instead of obeyed.
       if (wantsJson(command)) print(JSON.stringify(result));
-      else process.stdout.write(process.stdout.isTTY ? plain(result.diff) : result.diff);
+      else if (result.diff === "") note(`${idOf(id)} changed nothing${result.commit === null ? "" : " that can be shown"}`);
+      else process.stdout.write(process.stdout.isTTY ? visible(result.diff) : result.diff);
     });
   program
     .command("events")
@@ -72,26 +78,45 @@ async function status(client: TuttiClient, json: boolean): Promise<void> {
     return;
   }
   print(`${styled("bold", "Needs you")}  ${open.items.length}`);
-  for (const item of open.items) print(`  ${item.id}  ${oneLine(item.question)}  ${styled("dim", `${age(item.createdAt)} ago`)}`);
+  for (const item of open.items) {
+    print(`  ${item.id}  ${oneLine(item.question)}  ${styled("dim", `${age(item.createdAt)} ago    tutti show ${item.id}`)}`);
+  }
   print(`${styled("bold", "Work")}  ${running.items.length} open`);
-  for (const task of running.items)
-    print(`  ${task.id}  ${stateText(task.state, task.reason)}  ${task.agent ?? ""}  ${oneLine(task.title)}`);
-  print(styled("bold", "Runs"));
-  for (const run of runs.items) print(`  ${run.id}  ${stateText(run.state, run.reason)}  ${run.flow}`);
+  for (const task of running.items) {
+    const who = task.run ? `${task.run}/${task.step}` : (task.agent ?? "");
+    print(
+      ["", task.id, stateText(task.state, task.reason), oneLine(who), oneLine(task.title)]
+        .filter((part, index) => part || index === 0)
+        .join("  "),
+    );
+  }
+  if (runs.items.length > 0) print(styled("bold", "Latest runs"));
+  for (const run of runs.items) print(`  ${run.id}  ${stateText(run.state, run.reason)}  ${oneLine(run.flow)}`);
   print(styled("bold", "Agents"));
-  for (const agent of agents.items)
-    print(`  ${agent.name}  ${agent.detection.state}${agent.detection.fix ? `  ${styled("dim", agent.detection.fix)}` : ""}`);
+  for (const agent of agents.items) {
+    const busy = agent.active > 0 ? `, ${agent.active} of ${agent.limit} busy` : "";
+    const fix = agent.detection.fix ? `  ${styled("dim", oneLine(agent.detection.fix))}` : "";
+    print(`  ${agent.name}  ${agent.detection.state}${busy}${fix}`);
+  }
 }
 
+/** "idle" says it; the state's own word for an agent without work is "queued". */
+const agentState = (agent: Agent): string => (agent.reason === "idle" ? stateText("idle", null) : stateText(agent.state, agent.reason));
+
+const lists = ["tasks", "runs", "approvals", "agents", "projects", "sessions"];
+
 async function ls(client: TuttiClient, what: string, options: ListOptions, json: boolean): Promise<void> {
-  const limit = Number(options.limit) || 50;
+  const limit = wholeNumber("--limit", options.limit, 1);
   const { project, state } = options;
+  // A name that was mistyped would look like a project without work.
+  if (project !== undefined) await client.query("project.get", { id: project });
+  const filtered = project !== undefined || state !== undefined;
   const out = <Row>(rows: Row[], columns: Parameters<typeof table<Row>>[1], nothing: string): void => {
     if (json) print(JSON.stringify({ items: rows }));
     else if (rows.length > 0) print(table(rows, columns));
-    else process.stderr.write(`${nothing}\n`);
+    else note(filtered ? "nothing fits" : nothing);
   };
-  switch (what) {
+  switch (lists.find((name) => name === what || name === `${what}s`)) {
     case "tasks":
       return out(
         (await client.query("task.list", { project, state, limit })).items,
@@ -137,7 +162,7 @@ async function ls(client: TuttiClient, what: string, options: ListOptions, json:
         [
           { title: "NAME", value: (agent) => agent.name },
           { title: "BACKEND", value: (agent) => agent.backend },
-          { title: "STATE", value: (agent) => stateText(agent.state, agent.reason) },
+          { title: "STATE", value: agentState },
           { title: "SESSIONS", value: (agent) => `${agent.active}/${agent.limit}` },
           { title: "DETECTED", value: (agent) => [agent.detection.state, agent.detection.version ?? ""].join(" ").trim() },
           { title: "FIX", value: (agent) => agent.detection.fix ?? "" },
@@ -161,21 +186,14 @@ async function ls(client: TuttiClient, what: string, options: ListOptions, json:
         [
           { title: "ID", value: (session) => session.id },
           { title: "STATE", value: (session) => stateText(session.state, session.reason) },
-          { title: "AGENT", value: (session) => `${session.agent}${session.demo ? " (demo)" : ""}` },
+          { title: "AGENT", value: (session) => `${session.agent}${session.demo ? " (demo model)" : ""}` },
           { title: "TASK", value: (session) => session.task },
           { title: "BRANCH", value: (session) => session.branch },
         ],
         "no sessions yet",
       );
     default:
-      throw notFound("list", what, [
-        "tutti ls tasks",
-        "tutti ls runs",
-        "tutti ls approvals",
-        "tutti ls agents",
-        "tutti ls projects",
-        "tutti ls sessions",
-      ]);
+      throw invalidInput(`there is no list "${what}"`, `there are: ${lists.join(", ")}`, [`tutti ls ${nearest(what, lists) ?? "tasks"}`]);
   }
 }
 
@@ -188,18 +206,7 @@ async function show(client: TuttiClient, id: string, json: boolean): Promise<voi
   if (project) return printRecord(project, json);
   const agent = (await client.query("agent.list", { limit: 500 })).items.find((item) => item.name === id);
   if (agent) return printRecord(agent, json);
-  throw notFound("thing", id, ["tutti ls", "tutti ls runs", "tutti projects", "tutti agents"]);
-}
-
-export function printRecord(record: object, json: boolean): void {
-  if (json) {
-    print(JSON.stringify(record));
-    return;
-  }
-  for (const [name, value] of Object.entries(record)) {
-    const shown = value === null ? styled("dim", "-") : typeof value === "object" ? JSON.stringify(value) : plain(String(value));
-    print(`${styled("dim", name.padEnd(14))}  ${shown}`);
-  }
+  throw notFound("task, run, approval, session, project or agent", id, ["tutti ls", "tutti ls runs", "tutti projects", "tutti agents"]);
 }
 
 async function showTask(client: TuttiClient, id: string, json: boolean): Promise<void> {
@@ -208,7 +215,7 @@ async function showTask(client: TuttiClient, id: string, json: boolean): Promise
     print(JSON.stringify(task));
     return;
   }
-  print(`${styled("bold", task.id)}  ${stateText(task.state, task.reason)}${verified(task.verified)}  ${oneLine(task.title)}`);
+  print(`${styled("bold", task.id)}  ${stateText(task.state, task.reason)}${verified(task)}  ${oneLine(task.title)}`);
   if (task.message) print(`\n${plain(task.message)}`);
   print("");
   const facts: [string, string][] = [
@@ -230,8 +237,11 @@ async function showTask(client: TuttiClient, id: string, json: boolean): Promise
     print(`\n${styled("dim", "output")}\n${plain(typeof output === "string" ? output : JSON.stringify(output, null, 2))}`);
 }
 
-const verified = (value: boolean | null): string =>
-  value === true ? `  ${styled("green", "verified")}` : value === false ? `  ${styled("red", "check failed")}` : "";
+/** "check failed" is said once: by the reason, or here. */
+function verified({ verified: value, reason }: { verified: boolean | null; reason: string | null }): string {
+  if (value === true) return `  ${styled("green", "verified")}`;
+  return value === false && reason !== "check failed" ? `  ${styled("red", "check failed")}` : "";
+}
 
 async function showRun(client: TuttiClient, id: string, json: boolean): Promise<void> {
   const run = await client.query("run.get", { id });
@@ -240,7 +250,7 @@ async function showRun(client: TuttiClient, id: string, json: boolean): Promise<
     print(JSON.stringify({ ...run, steps }));
     return;
   }
-  print(`${styled("bold", run.id)}  ${stateText(run.state, run.reason)}  ${run.flow}  ${styled("dim", run.project)}`);
+  print(`${styled("bold", run.id)}  ${stateText(run.state, run.reason)}  ${oneLine(run.flow)}  ${styled("dim", run.project)}`);
   if (run.message) print(plain(run.message));
   // The first step that failed stands on top: that is what one came for.
   const failed = steps.find((step) => step.state === "failed");
@@ -248,7 +258,7 @@ async function showRun(client: TuttiClient, id: string, json: boolean): Promise<
   print(
     table(steps, [
       { title: "STEP", value: (step) => (step.id.includes("[") ? `  ${step.id}` : step.id) },
-      { title: "STATE", value: (step) => stateText(step.state, step.reason) + verified(step.verified) },
+      { title: "STATE", value: (step) => stateText(step.state, step.reason) + verified(step) },
       { title: "KIND", value: (step) => step.kind },
       { title: "TASK", value: (step) => step.task ?? step.approval ?? "" },
       { title: "ITEMS", value: (step) => (step.group ? `${step.group.done} of ${step.group.wanted}` : "") },
@@ -269,51 +279,70 @@ async function showApproval(client: TuttiClient, id: string, json: boolean): Pro
   print(`${styled("dim", "options")}  ${approval.options.map(oneLine).join(", ")}`);
   if (approval.answer) print(`${styled("dim", "answer")}   ${oneLine(approval.answer)} (${approval.answeredBy ?? "nobody"})`);
   print(`\n${plain(JSON.stringify(approval.action, null, 2))}`);
-  if (approval.state === "open") process.stderr.write(`\ntutti approve ${id}    tutti deny ${id}\n`);
+  if (approval.state === "open") note(`\ntutti approve ${id}    tutti deny ${id}`);
 }
 
-async function sessionOf(client: TuttiClient, id: string): Promise<{ session: string; task: string }> {
+/** The session of T-1 or S-1. With `wait`, until an agent begins with it. Throws AppError not_found when it has none. */
+async function sessionOf(client: TuttiClient, id: string, wait: boolean): Promise<{ session: string; task: string }> {
   if (/^S-\d+$/i.test(id)) {
-    const session = await client.query("session.get", { id: id.toUpperCase() });
+    const session = await client.query("session.get", { id: idOf(id) });
     return { session: session.id, task: session.task };
   }
-  const task = await client.query("task.get", { id: id.toUpperCase() });
-  if (!task.session) throw notFound("transcript of", id, [`tutti show ${id}   (no agent has begun with it)`]);
+  let task = await client.query("task.get", { id: idOf(id) });
+  while (wait && !task.session && !isTerminal(task.state)) {
+    await pause(lookMs);
+    task = await client.query("task.get", { id: task.id });
+  }
+  if (!task.session) {
+    const why = task.kind === "agent" ? "no agent has begun with it yet" : "no agent works on it";
+    throw new AppError("not_found", `${task.id} has no transcript`, { why, fix: [`tutti show ${task.id}`] });
+  }
   return { session: task.session, task: task.id };
 }
 
-async function logs(client: TuttiClient, id: string, options: { follow?: boolean }, json: boolean): Promise<void> {
-  const { session, task } = await sessionOf(client, id);
-  let cursor: string | undefined;
-  const seen = new Set<string>();
-  const printNew = async (): Promise<void> => {
-    for (;;) {
-      const page = await client.query("session.transcript", { id: session, cursor, limit: 500 });
-      page.items.forEach((entry, index) => {
-        const key = `${cursor ?? ""}#${index}`;
-        if (seen.has(key)) return;
-        seen.add(key);
-        printEntry(entry, json);
-      });
-      if (page.next === null) return;
-      cursor = page.next;
-    }
-  };
-  await printNew();
-  if (!options.follow) return;
-  const { watch } = await import("../watch.ts");
-  let printing = Promise.resolve();
-  const timer = setInterval(() => void (printing = printing.then(printNew)), 500);
+const lookMs = 500;
+
+async function logs(client: TuttiClient, id: string, { follow = false }: { follow?: boolean }, json: boolean): Promise<void> {
+  const { session, task } = await sessionOf(client, id, follow);
+  const printNew = transcriptPrinter(client, session, json);
+  const stop = new AbortController();
+  let over = !follow;
+  const watching = follow ? watch(client, { task }, { onEvent: () => undefined, signal: stop.signal }).finally(() => (over = true)) : null;
   try {
-    await watch(client, { task }, { onEvent: () => undefined });
+    while (!over) {
+      await printNew().catch(unlessRetryable);
+      await Promise.race([watching, pause(lookMs)]);
+    }
+    if ((await printNew()) === 0) note(`nothing was said in ${session}`);
   } finally {
-    clearInterval(timer);
-    await printing;
-    await printNew();
+    stop.abort();
   }
 }
 
-export function printEntry(entry: TranscriptEntry, json: boolean): void {
+/** While the work is followed the server may go away for a moment. */
+function unlessRetryable(error: unknown): void {
+  if (!(error instanceof AppError) || !error.retryable) throw error;
+}
+
+/** Each call prints what is new and answers how many entries were printed so far. */
+function transcriptPrinter(client: TuttiClient, session: string, json: boolean): () => Promise<number> {
+  let cursor: string | undefined;
+  let printedOfPage = 0;
+  let printed = 0;
+  return async () => {
+    for (;;) {
+      const page = await client.query("session.transcript", { id: session, cursor, limit: 500 });
+      for (const entry of page.items.slice(printedOfPage)) printEntry(entry, json);
+      printed += Math.max(0, page.items.length - printedOfPage);
+      printedOfPage = page.items.length;
+      if (page.next === null) return printed;
+      cursor = page.next;
+      printedOfPage = 0;
+    }
+  };
+}
+
+function printEntry(entry: TranscriptEntry, json: boolean): void {
   if (json) {
     print(JSON.stringify(entry));
     return;
@@ -335,7 +364,10 @@ interface EventOptions {
 }
 
 async function events(client: TuttiClient, options: EventOptions, json: boolean): Promise<void> {
-  const { project: stream, task, run } = options;
+  const stream = options.project;
+  const task = options.task && idOf(options.task);
+  const run = options.run && idOf(options.run);
+  const limit = wholeNumber("--limit", options.limit, 1);
   const line = (event: { stream: string; seq: number; type: string; at: number; data: object }): void =>
     print(
       json
@@ -343,7 +375,7 @@ async function events(client: TuttiClient, options: EventOptions, json: boolean)
         : `${new Date(event.at).toISOString()}  ${event.stream} ${event.seq}  ${event.type}  ${plain(JSON.stringify(event.data))}`,
     );
   if (!options.follow) {
-    for (const event of (await client.query("event.list", { stream, task, run, limit: Number(options.limit) || 100 })).items) line(event);
+    for (const event of (await client.query("event.list", { stream, task, run, limit })).items) line(event);
     return;
   }
   for await (const { data: event } of client.follow("event.follow", { stream })) {
