@@ -92,7 +92,12 @@ suite("projects", () => {
       client.command("project.update", { id, settings: { sandbox: "none" } }),
       client.command("project.update", { id, settings: { limit: 5 } }),
     ]);
-    assert.deepEqual((await client.query("project.get", { id })).settings, { sandbox: "none", setup: "npm ci", deliver: "local", limit: 5 });
+    assert.deepEqual((await client.query("project.get", { id })).settings, {
+      sandbox: "none",
+      setup: "npm ci",
+      deliver: "local",
+      limit: 5,
+    });
     await client.command("project.update", { id, settings: { setup: null } });
     assert.equal((await client.query("project.get", { id })).settings.setup, null);
     await assert.rejects(

@@ -1,6 +1,7 @@
-import { accessSync, chmodSync, constants, lstatSync, mkdirSync, readlinkSync, realpathSync, renameSync, writeFileSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { chmodSync, lstatSync, mkdirSync, readlinkSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { AppError } from "../errors.ts";
+import { findProgram } from "../processes/program.ts";
 import { runCommand, type CommandEnd } from "./command.ts";
 import { shellWord } from "./names.ts";
 
@@ -371,18 +372,4 @@ function replaceFile(file: string, content: string, mode: number): void {
   writeFileSync(fresh, content, { mode });
   chmodSync(fresh, mode);
   renameSync(fresh, file);
-}
-
-function findProgram(name: string, path: string): string | null {
-  for (const folder of path.split(delimiter)) {
-    const file = join(folder, name);
-    try {
-      if (folder.startsWith("/")) accessSync(file, constants.X_OK);
-      if (folder.startsWith("/")) return file;
-    } catch (error) {
-      // Not in this folder: the next one may have it.
-      if (!["ENOENT", "EACCES", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    }
-  }
-  return null;
 }

@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import { readConfig } from "../../../config.ts";
 import { AppError } from "../../../errors.ts";
 import { lookAt } from "../../../processes/proc.ts";
-import { findProgram } from "../../../processes/program.ts";
+import { findGit } from "../../../workspaces/find-git.ts";
 import { processAlive, readServerFile } from "../../server-file.ts";
 import { connect } from "../connect.ts";
 import { count, note, oneLine, print, styled } from "../output.ts";
@@ -115,8 +115,8 @@ async function doctor(json: boolean): Promise<void> {
   const add = (area: string, state: Finding["state"], message: string, fix: string | null = null): void =>
     void findings.push({ area, state, message, fix });
   add("runtime", "ok", `node ${process.version}, sqlite ${process.versions.sqlite ?? "?"}`);
-  const git = findProgram("git", config.path);
-  add("git", git ? "ok" : "problem", git ?? "git was not found", git ? null : "apt-get install git");
+  const git = findGit(config.path);
+  add("clones", git ? "ok" : "problem", git ?? "git was not found", git ? null : "apt-get install git");
   if (existsSync(config.home)) {
     const disk = await statfs(config.home);
     const freeMb = Math.round((disk.bavail * disk.bsize) / 1_048_576);
