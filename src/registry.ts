@@ -141,7 +141,7 @@ export function parseInput<I extends z.ZodType>(entry: Common<I>, raw: unknown):
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "input"}: ${issue.message}`);
   throw invalidInput(`${entry.name}: ${problems[0] ?? "the input does not fit"}`, problems.join("; "), [
-    `see the fields of ${entry.name} in docs/api.md`,
+    `tutti ${entry.name.replace(".", " ")} --help`,
   ]);
 }
 

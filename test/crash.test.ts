@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { assertOnce, crashAndGoOn, tourEnd } from "./support/crash.ts";
@@ -48,8 +50,10 @@ test("kill -9 from outside at random moments, three times in one tour, loses and
 
 test("the control: a process that left its group is seen while it runs, by its environment and by its folder", async () => {
   const folder = makeFolder();
+  mkdirSync(folder.home);
+  writeFileSync(join(folder.home, "id"), "a-control\n");
   const child = spawn("sh", ["-c", "trap '' TERM; while :; do sleep 1; done"], {
-    env: { PATH: process.env.PATH, TUTTI_SESSION: "S-1", TUTTI_INSTANCE: "" },
+    env: { PATH: process.env.PATH, TUTTI_SESSION: "S-1", TUTTI_INSTANCE: "a-control" },
     cwd: folder.path,
     stdio: "ignore",
     detached: true,

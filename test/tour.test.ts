@@ -71,7 +71,7 @@ async function tour(home: string, env: Record<string, string>): Promise<void> {
     return run?.state === "done" || run?.state === "failed" ? run : null;
   });
   assert.equal(done.state, "done");
-  assert.match(git(sample, "show", "main:CHANGELOG.md"), /Unreleased\n\n- .*prices/);
+  assert.match(git(sample, "show", "main:CHANGELOG.md"), /Unreleased\n\n(- .*\n)*- .*prices/);
   assert.equal(git(sample, "status", "--porcelain"), "");
   assert.equal(await again.stop(), 0);
   assert.ok(!existsSync(join(home, "server.json")));

@@ -103,8 +103,10 @@ const start = (client: TourClient, project: string, flow: string, agent: string)
 async function showRun(client: TourClient, run: string, flow: string, signal: AbortSignal): Promise<void> {
   say(`\n${styled("bold", flow, stream())}  ${run}`);
   const end = await watch(client, { run }, { untilAsked: true, signal, onEvent: (event) => say(describe(event, stream())) });
-  // What ended is told by its last event already.
-  if (!isTerminal(end.state)) say(`${stateText(end.state, end.reason, stream())}  ${styled("bold", flow, stream())}`);
+  // What ended or asks is told by its last event already.
+  if (end.state === "needs you" && end.reason !== "question" && end.reason !== "approval") {
+    say(`${stateText(end.state, end.reason, stream())}  ${styled("bold", flow, stream())}`);
+  }
 }
 
 /** What can be done next, as commands that work when they are copied. */

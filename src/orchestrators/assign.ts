@@ -39,8 +39,12 @@ export async function assignReady(options: AssignOptions, lease: Lease): Promise
     if (room <= 0) break;
     const { spec, followUp } = await getTaskSpec(db.read, task.id);
     const candidates = agents.map((agent) => ({ agent, active: active.get(agent.name) ?? 0 }));
+    // A session goes on with the agent that it began with, as long as there is that agent.
+    const begun = task.session !== null && agents.find(({ name }) => name === task.agent);
     const chosen =
-      spec.kind === "agent" ? route(spec.agent, candidates) : ({ kind: "agent", agent: null, why: "no agent is needed" } as const);
+      spec.kind === "agent"
+        ? route(begun ? { name: begun.name } : spec.agent, candidates)
+        : ({ kind: "agent", agent: null, why: "no agent is needed" } as const);
     if (chosen.kind === "wait") {
       await noteWait(db, lease, task, chosen.reason);
       continue;

@@ -153,12 +153,16 @@ export interface Leftover {
 
 /** Processes that belong to a session of this home, by their environment or by the folder that they work in. */
 export function leftovers(home: string): Leftover[] {
-  const instance = existsSync(join(home, "id")) ? readFileSync(join(home, "id"), "utf8").trim() : "";
+  // A home that was killed before it had an id has started nothing.
+  const instance = existsSync(join(home, "id")) ? readFileSync(join(home, "id"), "utf8").trim() : null;
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
       const environment = readOrEmpty(`/proc/${name}/environ`).split("\0");
-      const ours = environment.some((line) => line.startsWith("TUTTI_SESSION=")) && environment.includes(`TUTTI_INSTANCE=${instance}`);
+      const ours =
+        instance !== null &&
+        environment.some((line) => line.startsWith("TUTTI_SESSION=")) &&
+        environment.includes(`TUTTI_INSTANCE=${instance}`);
       const inside = cwdOf(name).startsWith(join(home, "sessions"));
       return ours || inside ? [{ pid: Number(name), command: readOrEmpty(`/proc/${name}/cmdline`).replaceAll("\0", " ") }] : [];
     });

@@ -102,12 +102,7 @@ export function describe(event: Event, stream: NodeJS.WriteStream = process.stde
     case "step.settled":
       return line(state(), who + verifiedText(data, stream), text(data.answer) || text(data.message));
     case "approval.opened":
-      return line(
-        stateText("needs you", null, stream),
-        who,
-        text(data.question) || `wants to use ${text(data.tool)}`,
-        styled("dim", `tutti show ${text(data.approval)}`, stream),
-      );
+      return line(stateText("needs you", null, stream), who, text(data.question) || `wants to use ${text(data.tool)}`);
     case "approval.answered":
       return line(stateText("answered", null, stream), who, `${text(data.approval)}: ${text(data.answer)}`);
     case "run.settled":
@@ -135,7 +130,7 @@ export function makeTeller(name: string): { tell(event: Event): void; end(): voi
     tell(event) {
       const line = describe(event);
       if (line === null) return;
-      note(line);
+      note(event.type === "approval.opened" ? `${line}    tutti show ${text(event.data.approval)}` : line);
       heartbeat.refresh();
     },
     end: () => clearInterval(heartbeat),
