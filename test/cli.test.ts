@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { bareEnvironment, git, makeFolder, makeRepository, root, startTutti, until, type Tutti } from "./support/tutti.ts";
@@ -8,7 +8,17 @@ import { bareEnvironment, git, makeFolder, makeRepository, root, startTutti, unt
 /** The command line as a person or a script uses it: the real program, a real server, real agents. */
 const folder = makeFolder();
 const program = join(root, "src/entry/cli/main.ts");
-const actor = join(root, "test/support/acp-agents/main.ts");
+/** The scripted agent lies in the repositories themselves: that is what a session sees, wherever this clone is. */
+const actor = "agent/main.ts";
+const agentFiles = {
+  "agent/package.json": '{ "type": "module" }\n',
+  ...Object.fromEntries(
+    ["main.ts", "good.ts", "bad.ts", "wire.ts"].map((name) => [
+      `agent/${name}`,
+      readFileSync(join(root, "test/support/acp-agents", name), "utf8"),
+    ]),
+  ),
+};
 /** Some hundred modules are compiled for each call; here once for all. */
 const faster = { NODE_COMPILE_CACHE: join(folder.path, "compiled") };
 let tutti: Tutti;
@@ -60,7 +70,7 @@ async function json(words: string[], options?: Call & { code?: number }): Promis
 const lastLine = (text: string): string => text.trimEnd().split("\n").at(-1) ?? "";
 
 before(async () => {
-  shop = makeRepository(join(folder.path, "shop"), { "README.md": "a shop\n" });
+  shop = makeRepository(join(folder.path, "shop"), { "README.md": "a shop\n", ...agentFiles });
   mkdirSync(join(folder.path, "empty"));
   tutti = await startTutti({ home: folder.home });
   const command = ["--command", process.execPath, "--command", actor, "--command", "good"];
@@ -86,7 +96,7 @@ suite("tutti run", { concurrency: 3 }, () => {
   });
 
   test("says what of the folder is not in it, and leaves it alone", async () => {
-    const dirty = makeRepository(join(folder.path, "dirty"), { "README.md": "x\n" });
+    const dirty = makeRepository(join(folder.path, "dirty"), { "README.md": "x\n", ...agentFiles });
     writeFileSync(join(dirty, "new.txt"), "mine");
     const { stderr } = await expectCode(0, ["run", "WRITE a.txt: hello", "--agent", "actor"], { cwd: dirty });
     assert.match(stderr, /not included \(uncommitted in your folder\): new\.txt/);
