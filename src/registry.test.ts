@@ -8,7 +8,7 @@ import { AppError } from "./errors.ts";
 import { ask, command, execute, follow, makeRegistry, openBlob, query, stream, blob, type Actor, type Command } from "./registry.ts";
 import { createTask, getTaskQuery } from "./tasks/commands.ts";
 
-const agentOf = (session: string | null): Actor => ({ kind: "agent", token: `token-of-${session}`, name: "demo", session });
+const agentOf = (session: string | null): Actor => ({ kind: "agent", token: `token-of-${session}`, name: "demo", session, scopes: null });
 
 /** A command that writes a row, and counts how often it decided. */
 function noteCommand(store: TestStore, more: Partial<Pick<Command, "secret">> = {}) {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { canonical } from "./canonical.ts";
+import type { Scope } from "./access/token.ts";
 import { AppError, forbidden, invalidInput, notFound } from "./errors.ts";
 import { statement, sql, type Db, type Plan, type Reader } from "./db/plan.ts";
 import { transact, type Decision } from "./db/transact.ts";
@@ -20,7 +21,12 @@ export interface Actor {
   name: string;
   /** An agent's own session; null for a person. */
   session: string | null;
+  /** What the token may be used for; null: all of it. */
+  scopes: readonly Scope[] | null;
 }
+
+/** Whoever comes without a token: reaches only what is open to anyone. */
+export const nobody: Actor = { kind: "person", token: "nobody", name: "nobody", session: null, scopes: [] };
 
 export interface Context extends Services {
   actor: Actor;
@@ -31,9 +37,10 @@ export interface Context extends Services {
 
 /**
  * "person": people only. `session`: people, and an agent when the session that the input is about is its own (or below its
- * own). Default deny: an agent reaches nothing that does not name a session.
+ * own). "anyone": also without a token, because the input itself is the proof (a one-time code). Default deny: an agent
+ * reaches nothing that does not name a session.
  */
-type Access<Input> = "person" | { session(input: Input, context: Context): Promise<string | null> };
+type Access<Input> = "person" | "anyone" | { session(input: Input, context: Context): Promise<string | null> };
 
 /** How the CLI shows an entry: `tutti <verb> <args...> [--other-field value]`. */
 interface CliVerb {
@@ -52,6 +59,8 @@ interface Common<Input extends z.ZodType> {
   help: string;
   input: Input;
   access: Access<z.infer<Input>>;
+  /** What a token must allow; left out: "work" for commands, "read" for the others. */
+  scope?: Scope;
   cli?: CliVerb;
   mcp?: { tool: string; group: string };
 }
@@ -63,6 +72,8 @@ export interface Command<Input extends z.ZodType = z.ZodType, Output extends z.Z
   decide(input: z.infer<Input>, context: Context): Promise<Decision<z.infer<Output>>>;
   /** True for a command whose answer is a secret shown once: the answer is not kept for repeated requests. */
   secret?: boolean;
+  /** The field of the answer that a browser gets as its HttpOnly cookie and nobody gets as JSON. */
+  cookie?: string;
 }
 
 export interface Query<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> extends Common<Input> {
@@ -148,17 +159,26 @@ export function parseInput<I extends z.ZodType>(entry: Common<I>, raw: unknown):
 /** The one place that says who may do what. Throws AppError forbidden. */
 async function authorise<I extends z.ZodType>(entry: Common<I>, input: z.infer<I>, context: Context): Promise<void> {
   const { actor } = context;
-  if (actor.kind === "person") return;
+  if (actor.kind === "person" || entry.access === "anyone") return;
   if (entry.access === "person" || !actor.session) throw forbidden(`an agent may not call ${entry.name}`, "only a person's token may");
   const session = await entry.access.session(input, context);
   if (session !== actor.session)
     throw forbidden(`${entry.name} is outside of this agent's session`, `the token belongs to session ${actor.session}`);
 }
 
+export const scopeOf = (entry: Entry): Scope => entry.scope ?? (entry.kind === "command" ? "work" : "read");
+
+/** Whether this caller may call the entry at all; whose session it is about shows only with its input. */
+export const mayCall = (entry: Entry, actor: Actor): boolean =>
+  entry.access === "anyone" ||
+  ((actor.kind === "person" || entry.access !== "person") && (actor.scopes === null || actor.scopes.includes(scopeOf(entry))));
+
 /** Refuses before anything of the input is looked at, so that an agent learns nothing from an entry that it may not call. */
 function authoriseKind(entry: Entry, actor: Actor): void {
+  if (mayCall(entry, actor)) return;
   if (actor.kind === "agent" && entry.access === "person")
     throw forbidden(`an agent may not call ${entry.name}`, "only a person's token may");
+  throw forbidden(`this token may not call ${entry.name}`, `it needs the scope "${scopeOf(entry)}"`);
 }
 
 export interface Registry {

@@ -55,6 +55,6 @@ export async function actorOf(read: Reader, text: string): Promise<Actor | null>
   const id = tokenIdOf(text);
   const row = id === null ? null : await findLiveToken(read, id);
   if (!row || !sameHash(row.hash, hashToken(text))) return null;
-  const { kind, name, session } = row.token;
-  return { kind, token: row.token.id, name, session };
+  const { kind, name, session, scopes } = row.token;
+  return { kind, token: row.token.id, name, session, scopes };
 }

@@ -9,7 +9,7 @@ import { insertToken, revokeTokensOfSession } from "./store.ts";
 /** A token for one session's agent, with the plan that makes it good. No event: it is part of the task's start, which has its own. */
 export function agentTokenPlan({ session, name, now }: { session: string; name: string; now: number }): { token: string; plan: Plan } {
   const { id, text, hash } = newToken();
-  const token = { id, kind: "agent" as const, name, session, createdAt: now, revokedAt: null };
+  const token = { id, kind: "agent" as const, name, session, scopes: null, createdAt: now, expiresAt: null, revokedAt: null };
   return { token: text, plan: { statements: [insertToken(token, hash)], events: [] } };
 }
 
@@ -30,7 +30,12 @@ export async function ensurePersonToken(db: Db, { home, now }: { home: string; n
   if (kept && actor?.kind === "person") return kept;
   const { id, text, hash } = newToken();
   const committed = await db.commit({
-    statements: [insertToken({ id, kind: "person", name: "local", session: null, createdAt: now, revokedAt: null }, hash)],
+    statements: [
+      insertToken(
+        { id, kind: "person", name: "local", session: null, scopes: null, createdAt: now, expiresAt: null, revokedAt: null },
+        hash,
+      ),
+    ],
     events: [{ stream: "instance", type: "token.created", data: { id, name: "local" } }],
   });
   if (committed.kind === "conflict") throw new AppError("busy", "the first token could not be written");

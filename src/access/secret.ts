@@ -7,6 +7,12 @@ export function newToken(): { id: string; text: string; hash: string } {
   return { id, text, hash: hashToken(text) };
 }
 
+/** The code of a one-time link, and the hash that the store keeps. 256 random bits. */
+export function newCode(): { code: string; hash: string } {
+  const code = randomBytes(32).toString("base64url");
+  return { code, hash: hashToken(code) };
+}
+
 // A plain hash is enough for 256 random bits: there is nothing to guess.
 export const hashToken = (text: string): string => createHash("sha256").update(text).digest("hex");
 

@@ -11,17 +11,14 @@ export const Approval = z.object({
   step: z.string().nullable(),
   session: z.string().nullable(),
   agent: z.string().nullable(),
-  /** What is asked, in one line. */
-  question: z.string(),
-  /** The raw action (permission) or the material to look at (ask), as JSON. Never text that an agent wrote about its action. */
-  action: z.unknown(),
-  /** SHA-256 over the canonical action: the answer is for this action only. */
-  hash: z.string(),
-  /** What may be answered; the first is yes, the last is no. */
-  options: z.array(z.string()),
+  question: z.string().describe("what is asked, in one line"),
+  action: z
+    .unknown()
+    .describe("the raw action (permission) or the material to look at (ask), as JSON. Never text that an agent wrote about its action."),
+  hash: z.string().describe("SHA-256 over the canonical action: the answer is for this action only"),
+  options: z.array(z.string()).describe("what may be answered; the first is yes, the last is no"),
   answer: z.string().nullable(),
-  /** Given with a reply. */
-  comment: z.string().nullable(),
+  comment: z.string().nullable().describe("given with a reply"),
   answeredBy: z.string().nullable(),
   createdAt: z.number(),
   expiresAt: z.number().nullable(),

@@ -67,7 +67,7 @@ onBothStores((rule) => {
 
   rule("an agent's token can never answer, not even its own session's question", async (store) => {
     const { id, given, agent, task } = await asked(store);
-    const actor: Actor = { kind: "agent", token: "token-of-the-agent", name: agent, session: given.session };
+    const actor: Actor = { kind: "agent", token: "token-of-the-agent", name: agent, session: given.session, scopes: null };
     for (const answer of ["Once", "deny"])
       await assert.rejects(store.call(answerApproval, { id, answer }, { actor }), { code: "forbidden" });
     assert.equal((await getApproval(store.db.read, id)).state, "open");

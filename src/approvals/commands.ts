@@ -15,6 +15,7 @@ export const listApprovalsQuery = query({
   input: Page.extend({ state: Approval.shape.state.optional(), project: z.string().optional(), run: z.string().optional() }),
   output: listOf(Approval),
   access: "person",
+  mcp: { tool: "list_approvals", group: "approvals" },
   async run({ limit, ...filter }, { read }) {
     const { items, next } = page(await listApprovals(read, { ...filter, limit: limit + 1 }), limit, cursorOf);
     return { items: items.map(toApproval), next };
@@ -28,6 +29,7 @@ export const getApprovalQuery = query({
   input: z.object({ id: z.string() }),
   output: Approval,
   access: "person",
+  mcp: { tool: "get_approval", group: "approvals" },
   run: async ({ id }, { read }) => toApproval(await getApproval(read, id)),
 });
 
@@ -36,13 +38,14 @@ export const answerApproval = command({
   help: "Answer a question: one of its options, or yes and no. Only a person may.",
   input: z.strictObject({
     id: z.string(),
-    answer: z.string().min(1).max(10_000),
-    comment: z.string().max(100_000).optional(),
-    /** When given, the answer is refused unless the question is still about exactly this action. */
-    hash: z.string().optional(),
+    answer: z.string().min(1).max(10_000).describe("one of its options, or yes or no"),
+    comment: z.string().max(100_000).optional().describe("words that go with the answer"),
+    hash: z.string().optional().describe("the hash of the action that was shown: refused when the question is about another by now"),
   }),
   output: Approval,
   access: "person",
+  scope: "approve",
+  mcp: { tool: "answer_approval", group: "approvals" },
   async decide({ id, answer, comment, hash }, { read, db, actor, now }) {
     const row = await getApproval(read, id);
     if (row.state !== "open") {

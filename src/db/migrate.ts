@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { ClientBase } from "pg";
 import { AppError } from "../errors.ts";
 import * as first from "./migrations/001.ts";
+import * as doors from "./migrations/002.ts";
 
 /**
  * The schema's history. Each migration is one transaction with the row that says so, on both databases, so a crash leaves the old
@@ -14,7 +15,10 @@ export interface Migration {
   statements: readonly string[];
 }
 
-export const migrations: readonly Migration[] = [{ version: first.version, oldestServer: 1, statements: first.statements }];
+export const migrations: readonly Migration[] = [
+  { version: first.version, oldestServer: 1, statements: first.statements },
+  { version: doors.version, oldestServer: 1, statements: doors.statements },
+];
 
 interface SchemaRow {
   version: number;

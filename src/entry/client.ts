@@ -27,6 +27,12 @@ interface FollowOptions {
   onReset?: () => void;
   /** How long to try again after the connection was lost, ms (default 60,000). The first connection is tried once. */
   patienceMs?: number;
+  /** The stream has begun: state that is asked for from now on misses nothing. */
+  onReady?: (position: string | null) => void;
+  /** The connection was lost; we try again. */
+  onLost?: () => void;
+  /** Take the connection for lost when nothing came for so long, ms: the server sends a heartbeat every 15 s. */
+  silenceMs?: number;
 }
 
 export interface BlobAnswer {
@@ -70,7 +76,9 @@ export interface OpenClient {
 
 export interface ClientOptions<Entries extends readonly Entry[]> {
   url: string;
-  token: string;
+  /** null in a browser, whose cookie and key (a header of its own) say who it is. */
+  token: string | null;
+  headers?: Record<string, string>;
   entries: Entries;
   fetch?: typeof fetch;
 }
@@ -102,7 +110,8 @@ export function makeOpenClient(options: ClientOptions<readonly Entry[]>): OpenCl
   }
 
   async function send(path: string, init: Sending): Promise<Response> {
-    const headers = { ...init.headers, authorization: `Bearer ${options.token}` };
+    const headers: Record<string, string> = { ...options.headers, ...init.headers };
+    if (options.token !== null) headers.authorization = `Bearer ${options.token}`;
     const response = await reach(
       () => (options.fetch ?? fetch)(new URL(path, options.url), { ...init, headers }),
       options.url,
@@ -146,12 +155,12 @@ export function makeOpenClient(options: ClientOptions<readonly Entry[]>): OpenCl
 }
 
 /** A connection that is lost half-way is an error of its own kind, not a shorter body. */
-async function* bodyOf(response: Response, url: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* bodyOf(response: Response, url: string, signal?: AbortSignal, silenceMs?: number): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   if (!reader) return;
   try {
     for (;;) {
-      const { done, value } = await reach(() => reader.read(), url, signal);
+      const { done, value } = await reach(() => within(reader.read(), silenceMs), url, signal);
       if (done) return;
       yield value;
     }
@@ -160,11 +169,25 @@ async function* bodyOf(response: Response, url: string, signal?: AbortSignal): A
   }
 }
 
+/** Rejects when the promise takes longer. */
+async function within<T>(promise: Promise<T>, ms: number | undefined): Promise<T> {
+  if (ms === undefined) return await promise;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing came for ${ms / 1_000} s`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** A stream ends with `end` (no more) or `error`; anything else is a lost connection, and we go on behind the last id. */
 async function* followFrom(
   url: string,
   connect: (headers: Record<string, string>, signal: AbortSignal | undefined) => Promise<Response>,
-  { after = null, signal, onReset, patienceMs = 60_000 }: FollowOptions,
+  { after = null, signal, onReset, onReady, onLost, patienceMs = 60_000, silenceMs = 45_000 }: FollowOptions,
 ): AsyncGenerator<Followed<never>, void> {
   let position = after;
   let connectedOnce = false;
@@ -174,12 +197,13 @@ async function* followFrom(
     try {
       const response = await connect(position === null ? {} : { "last-event-id": position }, signal);
       connectedOnce = true;
-      for await (const item of readServerSentEvents(bodyOf(response, url, signal))) {
+      for await (const item of readServerSentEvents(bodyOf(response, url, signal, silenceMs))) {
         lostAt = null;
         pauseMs = firstPauseMs;
         if (item.id !== null) position = item.id;
         if (item.event === "end") return;
         if (item.event === "error") throw errorFromBody(JSON.parse(item.data) as Partial<ErrorBody>);
+        if (item.event === "ready" || item.event === "reset") onReady?.(position);
         if (item.event === "reset") onReset?.();
         else if (item.event !== "ready") yield followed(item);
       }
@@ -190,6 +214,7 @@ async function* followFrom(
       lostAt ??= Date.now();
       if (Date.now() - lostAt > patienceMs) throw error;
     }
+    onLost?.();
     await pause(pauseMs * (0.5 + Math.random() / 2), signal);
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);
   }

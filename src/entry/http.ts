@@ -2,21 +2,29 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from "node:stream";
 import { makeAuthenticate, type Authenticate } from "../access/authenticate.ts";
 import { AppError, invalidInput, toAppError } from "../errors.ts";
-import { ask, execute, follow, openBlob, type Actor, type Registry } from "../registry.ts";
+import { ask, execute, follow, nobody, openBlob, type Actor, type Registry } from "../registry.ts";
 import type { Services } from "../services.ts";
 import { answerJson, answerProblem, answerTagged, problemOf } from "./http/answer.ts";
 import { sendBlob } from "./http/blob.ts";
+import { credentialOf, setCookie } from "./http/browser.ts";
 import { readJson } from "./http/body.ts";
 import { refusalAtDoors } from "./http/doors.ts";
+import { isPagePath, type Pages } from "./http/pages.ts";
 import { idempotencyKey, makeInputReader, makeRouter, routesOf, type Router } from "./http/routes.ts";
 import { sendStream, streamLimits, type StreamLimits } from "./http/sse.ts";
 
 /**
- * HTTP is a translation and nothing more: doors, token, route, then the registry. Every route is derived from an entry; only
- * GET /api/health stands beside them, open to those without a token.
+ * HTTP is a translation and nothing more: doors, token, route, then the registry. Every route is derived from an entry. Beside
+ * them stand the mounts (/mcp), and for those without a token the pages, GET /api/health and the API's own description.
  */
 export interface HttpLog {
   error(fields: object, message: string): void;
+}
+
+/** Another protocol at a path of its own. It is called behind the doors, with who asks. */
+export interface Mount {
+  path: string;
+  handle(request: IncomingMessage, response: ServerResponse, actor: Actor): Promise<void>;
 }
 
 export interface HttpOptions {
@@ -25,6 +33,10 @@ export interface HttpOptions {
   log: HttpLog;
   /** Names beside the local ones under which this server may be reached. */
   hosts?: readonly string[];
+  mounts?: readonly Mount[];
+  pages?: Pages;
+  /** The API's description (OpenAPI), as JSON text. */
+  description?: () => string;
   streams?: Partial<StreamLimits>;
 }
 
@@ -106,6 +118,7 @@ function makeServer(options: HttpOptions, closing: AbortSignal): Server {
 async function handle(handling: Handling, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     const actor = await enter(handling, request);
+    if (handling.pages?.answer(request, response, addressOf(request).path)) return;
     await dispatch(handling, request, response, actor);
   } catch (error) {
     const problem = toAppError(error);
@@ -121,26 +134,44 @@ async function handle(handling: Handling, request: IncomingMessage, response: Se
   }
 }
 
-const isHealth = (request: IncomingMessage): boolean => request.method === "GET" && addressOf(request).path === "/api/health";
+/** What may be had without a token: nothing of the person is in it, or its input is the proof. */
+function isOpen(handling: Handling, request: IncomingMessage): boolean {
+  if (request.headers.upgrade !== undefined) return false;
+  const { path } = addressOf(request);
+  const method = request.method ?? "";
+  if (method === "GET" && (path === "/api/health" || path === "/api/openapi.json")) return true;
+  if (isPage(handling, request)) return true;
+  const found = handling.router(method, path);
+  return found !== null && "entry" in found && found.entry.access === "anyone";
+}
 
-/** All doors, in order, before anything else of the request is looked at. null: only the health may be told. Throws AppError. */
-async function enter({ hosts = [], authenticate }: Handling, request: IncomingMessage): Promise<Actor | null> {
-  const refusal = refusalAtDoors(request, hosts);
+const isPage = ({ pages }: Handling, request: IncomingMessage): boolean =>
+  pages !== undefined && isPagePath(addressOf(request).path) && (request.method === "GET" || request.method === "HEAD");
+
+/** All doors, in order, before anything else of the request is looked at. Throws AppError. */
+async function enter(handling: Handling, request: IncomingMessage): Promise<Actor> {
+  const refusal = refusalAtDoors(request, handling.hosts ?? [], { isPage: isPage(handling, request) });
   if (refusal) throw refusal;
-  if (isHealth(request) && request.headers.upgrade === undefined) return null;
-  const actor = await authenticate(request.headers.authorization);
+  if (isOpen(handling, request)) return nobody;
+  const credential = credentialOf(request);
+  const actor = await handling.authenticate(credential);
   if (actor) return actor;
-  const given = request.headers.authorization !== undefined;
+  const given = credential !== undefined;
   throw new AppError("unauthenticated", given ? "the token is not good" : "a token is needed", {
     why: given ? "it is unknown or was revoked" : "every request needs Authorization: Bearer <token>, also on this machine",
     fix: ["tutti token create <name>"],
   });
 }
 
-async function dispatch(handling: Handling, request: IncomingMessage, response: ServerResponse, actor: Actor | null): Promise<void> {
+async function dispatch(handling: Handling, request: IncomingMessage, response: ServerResponse, actor: Actor): Promise<void> {
   const { registry, services, router, inputs, closing } = handling;
-  if (!actor) return answerJson(response, { ok: true, version: services.version, store: services.db.kind });
   const { path, search } = addressOf(request);
+  if (path === "/api/health" && request.method === "GET")
+    return answerJson(response, { ok: true, version: services.version, store: services.db.kind });
+  if (path === "/api/openapi.json" && request.method === "GET" && handling.description)
+    return answerTagged(request, response, handling.description());
+  const mount = handling.mounts?.find((one) => one.path === path);
+  if (mount) return await mount.handle(request, response, actor);
   const found = router(request.method ?? "", path);
   if (!found) throw new AppError("not_found", `there is nothing at ${path.slice(0, 200)}`);
   if ("allow" in found) throw new MethodNotAllowed(found.allow, request.method ?? "");
@@ -148,19 +179,29 @@ async function dispatch(handling: Handling, request: IncomingMessage, response: 
   const caller = { actor, services };
   if (entry.kind === "command") {
     const key = idempotencyKey(request.headers["idempotency-key"]);
-    return answerJson(response, await execute(registry, caller, entry.name, await readJson(request), key));
+    const answer = await execute(registry, caller, entry.name, await readJson(request), key);
+    return entry.cookie === undefined ? answerJson(response, answer) : answerWithCookie(request, response, answer, entry.cookie);
   }
   const input = inputs.get(entry.name)?.(fields, search);
   if (entry.kind === "query") return answerTagged(request, response, await ask(entry, caller, input));
   if (entry.kind === "blob") return await sendBlob(request, response, await openBlob(entry, caller, input));
   const after = lastEventId(request);
+  const credential = credentialOf(request);
   return await sendStream({
     response,
     open: (signal) => follow(entry, caller, input, after, signal),
-    allowed: async () => (await handling.authenticate(request.headers.authorization, { fresh: true })) !== null,
+    allowed: async () => (await handling.authenticate(credential, { fresh: true })) !== null,
     closing,
     limits: { ...streamLimits, ...handling.streams },
   });
+}
+
+/** One field of the answer becomes the browser's cookie; no script reads it. */
+function answerWithCookie(request: IncomingMessage, response: ServerResponse, answer: unknown, field: string): void {
+  const { [field]: cookie, ...rest } = answer as Record<string, unknown>;
+  const isSecure = request.headers.origin?.startsWith("https:") ?? false;
+  response.setHeader("set-cookie", setCookie(request.socket.localPort ?? 0, String(cookie), isSecure));
+  answerJson(response, rest);
 }
 
 class MethodNotAllowed extends AppError {

@@ -2,7 +2,9 @@ import { z } from "zod";
 import { cursorOf, positionOf } from "../cursor.ts";
 import { invalidInput } from "../errors.ts";
 import { listOf, Page, page, query, stream } from "../registry.ts";
+import { Event } from "../events/event.ts";
 import { followSession } from "./follow.ts";
+import { followLive } from "./live.ts";
 import { Session, TranscriptEntry, Turn } from "./session.ts";
 import { getRepository, getSession, listSessions, listTurns } from "./store.ts";
 import { placeOf, placeText, readingFrom, readOn, type Place } from "./transcript.ts";
@@ -22,6 +24,7 @@ export const listSessionsQuery = query({
   output: listOf(Session),
   access: "person",
   cli: { verb: "ls sessions", columns: ["id", "task", "agent", "state", "reason"], custom: true },
+  mcp: { tool: "list_sessions", group: "sessions" },
   async run({ limit, cursor, task, project }, { read }) {
     const sessions = await listSessions(read, { task, project, before: positionOf(cursor), limit: limit + 1 });
     return page(sessions, limit, (session) => cursorOf(session.createdAt, session.id));
@@ -35,6 +38,7 @@ export const getSessionQuery = query({
   input: Id,
   output: Session,
   access: ownSession,
+  mcp: { tool: "get_session", group: "sessions" },
   run: ({ id }, { read }) => getSession(read, id),
 });
 
@@ -45,6 +49,7 @@ export const listTurnsQuery = query({
   input: Id.extend(Page.shape),
   output: listOf(Turn),
   access: ownSession,
+  mcp: { tool: "list_turns", group: "sessions" },
   async run({ id, limit, cursor }, { read }) {
     await getSession(read, id);
     const after = cursor === undefined ? -1 : Number(cursor);
@@ -58,20 +63,22 @@ export const readTranscript = query({
   help: "What was said and done in a session, in its order.",
   path: "/sessions/:id/transcript",
   input: Id.extend(Page.shape),
-  output: listOf(TranscriptEntry),
+  // `at` is the place behind the last entry: as a cursor it brings what is said later.
+  output: listOf(TranscriptEntry).extend({ at: z.string() }),
   access: ownSession,
+  mcp: { tool: "read_transcript", group: "sessions" },
   async run({ id, limit, cursor }, { read, artifacts }) {
     await getSession(read, id);
     const reading = readingFrom(startOf(cursor ?? null));
     const items: TranscriptEntry[] = [];
-    let next: string | null = null;
+    let at = placeText(reading);
     for await (const entry of readOn({ read, artifacts, session: id }, reading)) {
       // One entry too many: there is another page, and it begins behind the last entry of this one.
-      if (items.length === limit) return { items, next };
+      if (items.length === limit) return { items, next: at, at };
       items.push(entry);
-      next = placeText(reading);
+      at = placeText(reading);
     }
-    return { items, next: null };
+    return { items, next: null, at };
   },
 });
 
@@ -82,6 +89,7 @@ export const sessionDiff = query({
   input: Id,
   output: z.object({ diff: z.string() }),
   access: ownSession,
+  mcp: { tool: "session_diff", group: "sessions" },
   async run({ id }, { read, workspaces }) {
     const { project, base, commit } = await getSession(read, id);
     if (base === null || commit === null) return { diff: "" };
@@ -99,8 +107,19 @@ export const followSessionStream = stream({
   input: Id,
   item: z.union([TranscriptEntry, LiveText]),
   access: ownSession,
+  mcp: { tool: "follow_session", group: "sessions" },
   run: ({ id }, { read, artifacts, bus }, after, signal) =>
     followSession({ read, artifacts, bus, session: id, from: startOf(after), signal }),
+});
+
+export const followLiveStream = stream({
+  name: "live.follow",
+  help: "For a screen: the events of all projects, and live text of the sessions that are open on it. Goes on behind Last-Event-ID.",
+  path: "/live",
+  input: z.strictObject({ sessions: z.array(z.string().max(100)).max(50).default([]).describe("those whose conversation comes too") }),
+  item: z.union([Event, LiveText, z.object({ session: z.string() })]),
+  access: "person",
+  run: ({ sessions }, { read, bus }, after, signal) => followLive({ read, bus, sessions, after, signal }),
 });
 
 /** Throws AppError invalid_input for a text that is no place in a transcript. */

@@ -10,14 +10,11 @@ export const Session = z.object({
   agent: z.string(),
   state: State,
   reason: Reason.nullable(),
-  /** The agent program's own id of the conversation. */
-  vendorSession: z.string().nullable(),
+  vendorSession: z.string().nullable().describe("the agent program's own id of the conversation"),
   branch: z.string(),
   base: z.string().nullable(),
-  /** The newest snapshot of its work in the mirror. */
-  commit: z.string().nullable(),
-  /** Paths changed in the person's repository that were not included. */
-  notIncluded: z.array(z.string()),
+  commit: z.string().nullable().describe("the newest snapshot of its work in the mirror"),
+  notIncluded: z.array(z.string()).describe("paths changed in the person's repository that were not included"),
   demo: z.boolean(),
   createdAt: z.number(),
   updatedAt: z.number(),
@@ -43,8 +40,7 @@ export const TranscriptEntry = z.object({
   turn: z.int(),
   at: z.number(),
   kind: z.enum(["prompt", "text", "thought", "tool", "permission", "answer", "check", "setup", "note", "outcome"]),
-  /** For kind tool: its name and state; for permission: the tool. */
-  name: z.string().optional(),
+  name: z.string().optional().describe("for kind tool: its name and state; for permission: the tool"),
   state: z.string().optional(),
   text: z.string(),
 });

@@ -9,7 +9,8 @@ import type { Detection } from "../../src/agents/agent.ts";
 import { openArtifacts } from "../../src/artifacts/files.ts";
 import { openDb } from "../../src/db/open.ts";
 import { mergePlans, sql, statement, type Plan } from "../../src/db/plan.ts";
-import { serveHttp, type HttpServer } from "../../src/entry/http.ts";
+import { serveHttp, type Mount, type HttpServer } from "../../src/entry/http.ts";
+import type { Pages } from "../../src/entry/http/pages.ts";
 import type { StreamLimits } from "../../src/entry/http/sse.ts";
 import { makeBus } from "../../src/events/bus.ts";
 import { openProcesses } from "../../src/processes/open.ts";
@@ -47,13 +48,23 @@ interface OpenOptions {
   detection?: Detection;
   streams?: Partial<StreamLimits>;
   hosts?: string[];
+  mounts?: readonly Mount[];
+  pages?: Pages;
   /** A PostgreSQL store instead of SQLite. */
   databaseUrl?: string;
 }
 
 export const readyDetection: Detection = { state: "ready", version: "1.0.0", path: "/usr/bin/true", message: null, fix: null };
 
-export async function openServer({ entries, detection = readyDetection, streams, hosts, databaseUrl }: OpenOptions): Promise<TestServer> {
+export async function openServer({
+  entries,
+  detection = readyDetection,
+  streams,
+  hosts,
+  mounts,
+  pages,
+  databaseUrl,
+}: OpenOptions): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), "tutti-server-"));
   const home = join(folder, "home");
   mkdirSync(home, { mode: 0o700 });
@@ -76,7 +87,10 @@ export async function openServer({ entries, detection = readyDetection, streams,
   const person = await ensurePersonToken(db, { home, now: Date.now() });
   const [own, other] = ["S-1", "S-2"].map((session) => agentTokenPlan({ session, name: "demo", now: Date.now() }));
   const gone = newToken();
-  const revoked = insertToken({ id: gone.id, kind: "person", name: "gone", session: null, createdAt: 1, revokedAt: 2 }, gone.hash);
+  const revoked = insertToken(
+    { id: gone.id, kind: "person", name: "gone", session: null, scopes: null, createdAt: 1, expiresAt: null, revokedAt: 2 },
+    gone.hash,
+  );
   if (!own || !other) throw new Error("two sessions were asked for");
   await db.commit(mergePlans(own.plan, other.plan, twoSessions(), { statements: [revoked], events: [] }));
   const faults: object[] = [];
@@ -86,6 +100,8 @@ export async function openServer({ entries, detection = readyDetection, streams,
     host: "127.0.0.1",
     port: 0,
     hosts,
+    mounts,
+    pages,
     streams,
     graceMs: 2_000,
     log: { error: (fields) => void faults.push(fields) },

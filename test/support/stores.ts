@@ -77,7 +77,7 @@ export interface CallOptions {
   key?: string | null;
 }
 
-export const person: Actor = { kind: "person", token: "token-of-ann", name: "ann", session: null };
+export const person: Actor = { kind: "person", token: "token-of-ann", name: "ann", session: null, scopes: null };
 
 type Rule = (rule: string, run: (store: TestStore) => Promise<void>) => void;
 

@@ -39,9 +39,9 @@ export function answerJson(response: ServerResponse, value: unknown): void {
   response.end(body);
 }
 
-/** JSON with a weak ETag; 304 without a body when the caller has it already. */
+/** JSON (a value, or its text) with a weak ETag; 304 without a body when the caller has it already. */
 export function answerTagged(request: IncomingMessage, response: ServerResponse, value: unknown): void {
-  const body = Buffer.from(JSON.stringify(value));
+  const body = Buffer.from(typeof value === "string" ? value : JSON.stringify(value));
   const etag = `W/"${createHash("sha256").update(body).digest("base64url").slice(0, 27)}"`;
   const headers = { etag, "cache-control": "private, no-cache" };
   if (names(request.headers["if-none-match"], etag)) {

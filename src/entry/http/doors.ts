@@ -17,7 +17,11 @@ export function hostName(host: string): string | null {
 }
 
 /** Why a request may not come in before anybody asks for its token; null when it may. `hosts` are names beside the local ones. */
-export function refusalAtDoors(request: Pick<IncomingMessage, "headersDistinct">, hosts: readonly string[]): AppError | null {
+export function refusalAtDoors(
+  request: Pick<IncomingMessage, "headersDistinct">,
+  hosts: readonly string[],
+  { isPage = false }: { isPage?: boolean } = {},
+): AppError | null {
   const header = (name: string): string[] => request.headersDistinct[name] ?? [];
   const [host = ""] = header("host");
   const name = header("host").length === 1 ? hostName(host) : null;
@@ -32,7 +36,9 @@ export function refusalAtDoors(request: Pick<IncomingMessage, "headersDistinct">
   if (origins.length > 1 || origins.some((origin) => !own.includes(origin.toLowerCase()))) {
     return forbidden("this Origin is not ours", "requests from pages of other sites are refused");
   }
-  if (header("sec-fetch-site").some((site) => site !== "same-origin" && site !== "none")) {
+  // Whoever follows a link from elsewhere to one of our pages comes from another site; the page itself then asks as its own.
+  const isVisit = isPage && header("sec-fetch-mode").join() === "navigate" && header("sec-fetch-dest").join() === "document";
+  if (!isVisit && header("sec-fetch-site").some((site) => site !== "same-origin" && site !== "none")) {
     return forbidden("this request comes from another site", "the browser says so in Sec-Fetch-Site");
   }
   return null;

@@ -99,7 +99,7 @@ export function makeInputReader(entry: Entry): (fields: Record<string, string>, 
       if (Object.hasOwn(fields, name)) throw invalidInput(`${entry.name}: ${name} stands in the path and in the query string`);
       const values = search.getAll(name);
       const type = types.get(name);
-      if (type === "array") input[name] = values;
+      if (type === "array" || (type === "list or text" && values.length > 1)) input[name] = values;
       else if (values.length > 1) throw invalidInput(`${entry.name}: ${name} is given ${values.length} times`);
       else input[name] = valueOf(values[0] ?? "", type);
     }
@@ -113,11 +113,19 @@ function valueOf(text: string, type: string | undefined): unknown {
   return text;
 }
 
+interface FieldSchema {
+  type?: unknown;
+  anyOf?: { type?: unknown }[];
+}
+
+/** "list or text" where a field takes one value or several. */
 function fieldTypes(input: z.ZodType): Map<string, string> {
-  const schema = z.toJSONSchema(input, { io: "input", unrepresentable: "any" }) as { properties?: Record<string, { type?: unknown }> };
+  const schema = z.toJSONSchema(input, { io: "input", unrepresentable: "any" }) as { properties?: Record<string, FieldSchema> };
   const types = new Map<string, string>();
-  for (const [name, property] of Object.entries(schema.properties ?? {}))
-    if (typeof property.type === "string") types.set(name, property.type);
+  for (const [name, { type, anyOf = [] }] of Object.entries(schema.properties ?? {})) {
+    if (typeof type === "string") types.set(name, type);
+    else if (anyOf.some((branch) => branch.type === "array")) types.set(name, "list or text");
+  }
   return types;
 }
 
