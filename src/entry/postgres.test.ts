@@ -69,7 +69,7 @@ suite("the same statements on both databases", () => {
       (await client.query("token.list", { kind: "all", limit: 500 })).items.map(({ name }) => name).toSorted((a, b) => a.localeCompare(b)),
       (await client.query("audit.list", { limit: 500 })).items.length,
       (await client.query("agent.list", {})).items,
-      (await client.query("project.list", {})).items,
+      (await client.query("project.list", {})).items.map(({ lastActivityAt: _, ...project }) => project),
       first.items.map((session) => session.id),
       (await client.query("session.list", { project: "shop", task: "T-1", cursor: first.next ?? "" })).items,
       (await client.query("session.turns", { id: "S-1" })).items,

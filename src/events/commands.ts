@@ -13,15 +13,16 @@ export const listEventsQuery = query({
   input: z
     .strictObject({
       ...Page.shape,
-      stream: z.string().max(100).optional(),
+      stream: z.string().max(100).optional().describe("a project's id, or `instance`; all when left out"),
       task: z.string().max(100).optional(),
       run: z.string().max(100).optional(),
-      after: z.int().min(0).optional(),
+      after: z.int().min(0).optional().describe("only those behind this number of the stream"),
     })
     .refine(({ after, stream }) => after === undefined || stream !== undefined, "after needs a stream: numbers count within one"),
   output: listOf(Event),
   access: "person",
   cli: { verb: "events", columns: ["at", "stream", "seq", "type", "data"], custom: true },
+  mcp: { tool: "list_events", group: "events" },
   async run({ limit, cursor, ...filter }, { read }) {
     const events = await listEvents(read, { ...filter, behind: positionOf(cursor), limit: limit + 1 });
     const { items, next } = page(events, limit, ({ at, stream, seq }) =>
@@ -48,8 +49,12 @@ export const followEventsStream = streamEntry({
   name: "event.follow",
   help: "Events as they happen: of one project (or `instance`), or of all. Goes on behind Last-Event-ID; without it from now, or from the start.",
   path: "/events",
-  input: z.strictObject({ stream: z.string().max(100).optional(), from: z.enum(["now", "start"]).default("now") }),
+  input: z.strictObject({
+    stream: z.string().max(100).optional().describe("a project's id, or `instance`; all when left out"),
+    from: z.enum(["now", "start"]).default("now").describe("where to begin without Last-Event-ID"),
+  }),
   item: Event,
   access: "person",
+  mcp: { tool: "follow_events", group: "events" },
   run: ({ stream = null, from }, { read, bus }, after, signal) => followEvents({ read, bus, stream, after, from, signal }),
 });

@@ -30,18 +30,20 @@ export const EventType = z.enum([
   "approval.opened",
   "approval.answered",
   "approval.expired",
+  "inbox.marked",
   "token.created",
   "token.revoked",
+  "channel.updated",
+  "channel.removed",
+  "delivery.settled",
   "orchestrator.started",
   "runner.started",
 ]);
 export type EventType = z.infer<typeof EventType>;
 
 export const Event = z.object({
-  /** A project's id, or "instance". */
-  stream: z.string(),
-  /** Dense and ordered within its stream. */
-  seq: z.int(),
+  stream: z.string().describe('a project\'s id, or "instance"'),
+  seq: z.int().describe("dense and ordered within its stream"),
   type: EventType,
   at: z.number(),
   task: z.string().nullable(),

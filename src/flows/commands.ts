@@ -5,9 +5,10 @@ import { command, listOf, Page, page, query } from "../registry.ts";
 import { cursorOf } from "../tasks/store.ts";
 import { compileFlow } from "./compile.ts";
 import { lintText } from "./lint.ts";
-import { Run, Step, type Flow, type Problem } from "./flow.ts";
+import { Run, type Flow, type Problem } from "./flow.ts";
+import { RunCard, StepCard, toRunCards, toStepCards } from "./overview.ts";
 import { planFirstMoves, planProgress } from "./progress.ts";
-import { getRun, graphOf, listRuns, listSteps, listTopSteps, stepCursor, toRun, toStep, type RunRow } from "./store.ts";
+import { getRun, graphOf, listRuns, listSteps, listTopSteps, stepCursor, toRun, type RunRow } from "./store.ts";
 
 /** A flow as a client sends it: its text and the files that it names, read where the client is. */
 const FlowSource = z.strictObject({
@@ -30,6 +31,7 @@ export const lintFlow = command({
     ),
   }),
   access: "person",
+  mcp: { tool: "check_flow", group: "runs" },
   decide: async (input) => {
     const { flow, problems } = compile(input);
     return { plan: null, result: { ok: flow !== null, problems } };
@@ -41,11 +43,12 @@ export const createRun = command({
   help: "Run a flow in a project.",
   input: FlowSource.extend({
     project: z.string(),
-    inputs: z.record(z.string(), z.unknown()).default({}),
+    inputs: z.record(z.string(), z.unknown()).default({}).describe("the flow's inputs by name"),
     agents: z.record(z.string(), z.string()).default({}).describe("agents that stand in for names in the flow"),
   }),
   output: Run,
   access: "person",
+  mcp: { tool: "create_run", group: "runs" },
   async decide(input, { read, db, now, workspaces }) {
     const { flow, problems } = compile(input);
     if (!flow) {
@@ -148,6 +151,7 @@ export const stopRun = command({
   input: Id,
   output: Run,
   access: "person",
+  mcp: { tool: "stop_run", group: "runs" },
   async decide({ id }, { read }) {
     const row = await getRun(read, id);
     if (row.finished_at !== null || row.cancel_requested !== 0) return { plan: null, result: toRun(row) };
@@ -178,6 +182,7 @@ export const retryRun = command({
   input: Id,
   output: Run,
   access: "person",
+  mcp: { tool: "retry_run", group: "runs" },
   async decide({ id }, { read, db, now }) {
     const row = await getRun(read, id);
     if (row.state !== "failed" && row.state !== "cancelled") {
@@ -210,9 +215,10 @@ export const retryRun = command({
   },
 });
 
+/** `done,failed`, or several of them. */
 const RunStates = z
-  .string()
-  .transform((text) => text.split(","))
+  .union([z.string(), z.array(z.string())])
+  .transform((given) => [given].flat().flatMap((text) => text.split(",")))
   .pipe(z.array(Run.shape.state));
 
 export const listRunsQuery = query({
@@ -220,11 +226,12 @@ export const listRunsQuery = query({
   help: "Runs of flows, the newest first.",
   path: "/runs",
   input: Page.extend({ project: z.string().optional(), state: RunStates.optional() }),
-  output: listOf(Run),
+  output: listOf(RunCard),
   access: "person",
+  mcp: { tool: "list_runs", group: "runs" },
   async run({ project, state, cursor, limit }, { read }) {
     const { items, next } = page(await listRuns(read, { project, states: state, cursor, limit: limit + 1 }), limit, cursorOf);
-    return { items: items.map(toRun), next };
+    return { items: await toRunCards(read, items), next };
   },
 });
 
@@ -233,24 +240,33 @@ export const getRunQuery = query({
   help: "One run with its graph.",
   path: "/runs/:id",
   input: Id,
-  output: Run.extend({ graph: z.unknown() }),
+  output: RunCard.extend({ graph: z.unknown() }),
   access: "person",
+  mcp: { tool: "get_run", group: "runs" },
   async run({ id }, { read }) {
     const row = await getRun(read, id);
-    return { ...toRun(row), graph: graphOf(row) };
+    const [card] = await toRunCards(read, [row]);
+    if (!card) throw notFound("run", id, ["tutti ls runs"]);
+    return { ...card, graph: graphOf(row) };
   },
 });
 
 export const listStepsQuery = query({
   name: "run.steps",
-  help: "The steps of a run in the order of its flow, each group followed by its items.",
+  help: "The steps of a run in the order of its flow, each group followed by its items; or only one group's items, or no items.",
   path: "/runs/:id/steps",
-  input: Page.extend({ id: z.string() }),
-  output: listOf(Step),
+  input: Page.extend({
+    id: z.string(),
+    group: z.string().optional().describe("only the items of this group"),
+    items: z.boolean().default(true).describe("false: without the items of groups"),
+  }),
+  output: listOf(StepCard),
   access: "person",
-  async run({ id, cursor, limit }, { read }) {
+  mcp: { tool: "list_steps", group: "runs" },
+  async run({ id, group, items: withItems, cursor, limit }, { read, now }) {
     await getRun(read, id);
-    const { items, next } = page(await listSteps(read, id, { cursor, limit: limit + 1 }), limit, stepCursor);
-    return { items: items.map(toStep), next };
+    const among = group ?? (withItems ? undefined : null);
+    const { items, next } = page(await listSteps(read, id, { group: among, cursor, limit: limit + 1 }), limit, stepCursor);
+    return { items: await toStepCards(read, id, items, now), next };
   },
 });

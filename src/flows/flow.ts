@@ -35,15 +35,18 @@ const work = {
   output: z.record(z.string(), z.unknown()).nullable(),
   check: FlowCheck.nullable(),
   minutes: z.number().nullable(),
-  /** The step whose result this one works on; null: the run's base, which moves on with every delivered merge. */
-  from: z.string().nullable(),
+  from: z
+    .string()
+    .nullable()
+    .describe("the step whose result this one works on; null: the run's base, which moves on with every delivered merge"),
 };
 
 export const AgentWork = z.object({ kind: z.literal("agent"), agent: AgentSelector, prompt: Template, ...work });
 export const RunWork = z.object({
   kind: z.literal("run"),
-  /** A string has no templates (they are refused: script injection); the items of a list may have. */
-  run: z.union([z.string(), z.array(Template)]),
+  run: z
+    .union([z.string(), z.array(Template)])
+    .describe("a string has no templates (they are refused: script injection); the items of a list may have"),
   ...work,
 });
 
@@ -63,8 +66,7 @@ export const FlowStep = z.discriminatedUnion("kind", [
     as: z.string(),
     parallel: z.int(),
     work: z.discriminatedUnion("kind", [AgentWork, RunWork]),
-    /** How many items must be done: all of them, or a part between 0 and 1. */
-    quorum: z.number(),
+    quorum: z.number().describe("how many items must be done: all of them, or a part between 0 and 1"),
     ...node,
   }),
   z.object({ kind: z.literal("fold"), fold: Template, work: AgentWork, ...node }),
@@ -72,8 +74,7 @@ export const FlowStep = z.discriminatedUnion("kind", [
     kind: z.literal("ask"),
     who: z.string(),
     question: Template,
-    /** Shown with the question. */
-    show: z.record(z.string(), Value),
+    show: z.record(z.string(), Value).describe("shown with the question"),
     options: z.array(z.string()),
     timeoutMs: z.number().nullable(),
     default: z.string().nullable(),
@@ -81,8 +82,7 @@ export const FlowStep = z.discriminatedUnion("kind", [
   }),
   z.object({
     kind: z.literal("merge"),
-    /** The steps whose changes are merged, in order; a group gives its items in order. */
-    merge: z.array(z.string()),
+    merge: z.array(z.string()).describe("the steps whose changes are merged, in order; a group gives its items in order"),
     into: z.string().nullable(),
     check: FlowCheck.nullable(),
     minutes: z.number().nullable(),
@@ -100,11 +100,9 @@ export const FlowInput = z.object({
 export const Flow = z.object({
   name: z.string(),
   inputs: z.record(z.string(), FlowInput),
-  /** Wall time for the whole run. */
-  minutes: z.number().nullable(),
+  minutes: z.number().nullable().describe("wall time for the whole run"),
   steps: z.array(FlowStep),
-  /** SHA-256 of the canonical graph without positions. */
-  hash: z.string(),
+  hash: z.string().describe("SHA-256 of the canonical graph without positions"),
 });
 export type Flow = z.infer<typeof Flow>;
 
@@ -121,8 +119,7 @@ export type StepState = z.infer<typeof StepState>;
 export const Run = z.object({
   id: z.string(),
   project: z.string(),
-  /** The flow's name. */
-  flow: z.string(),
+  flow: z.string().describe("the flow's name"),
   state: State,
   reason: Reason.nullable(),
   message: z.string().nullable(),
@@ -135,8 +132,7 @@ export type Run = z.infer<typeof Run>;
 
 export const Step = z.object({
   run: z.string(),
-  /** The step's id; an item of a group is `fix[0]`. */
-  id: z.string(),
+  id: z.string().describe("the step's id; an item of a group is `fix[0]`"),
   kind: z.enum(["agent", "run", "each", "fold", "ask", "merge"]),
   state: StepState,
   reason: Reason.nullable(),

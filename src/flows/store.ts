@@ -101,14 +101,23 @@ export function listRuns(read: Reader, filter: { project?: string; states?: Stat
 export const listTopSteps = (read: Reader, run: string): Promise<StepRow[]> =>
   read.all<StepRow>(sql`select ${stepColumns} from steps where run = ${run} and parent is null order by position`);
 
-/** Every step in the order of the flow, a group's items behind it. `after` is the last id of the page before. */
-export async function listSteps(read: Reader, run: string, options: { cursor?: string; limit: number }): Promise<StepRow[]> {
+/**
+ * Every step in the order of the flow, a group's items behind it; or only the items of `group`, or (`group` null) only the steps that
+ * are no items. `after` is the last id of the page before.
+ */
+export async function listSteps(
+  read: Reader,
+  run: string,
+  options: { group?: string | null; cursor?: string; limit: number },
+): Promise<StepRow[]> {
+  const { group } = options;
+  const among = group === undefined ? sql`` : group === null ? sql`and s.parent is null` : sql`and s.parent = ${group}`;
   const [position, item] = splitCursor(options.cursor ?? "-1.-2");
   const itemPosition = Number(item);
   return await read.all<StepRow>(sql`
     select ${prefixed}, coalesce(p.position, s.position) as top, case when s.parent is null then -1 else s.position end as item
       from steps s left join steps p on p.run = s.run and p.id = s.parent
-     where s.run = ${run}
+     where s.run = ${run} ${among}
        and (coalesce(p.position, s.position) > ${position}
             or (coalesce(p.position, s.position) = ${position} and case when s.parent is null then -1 else s.position end > ${itemPosition}))
      order by top, item limit ${options.limit}`);

@@ -2,6 +2,7 @@ import { isAbsolute } from "node:path";
 import { z } from "zod";
 import { invalidInput } from "../errors.ts";
 import { command, listOf, Page, page, query } from "../registry.ts";
+import { ProjectCard, toProjectCards } from "./overview.ts";
 import { Project, ProjectSettings, slug } from "./project.ts";
 import { findProjectBySource, getProject, insertProject, listProjects, settingsText, takenIds, updateSettings } from "./store.ts";
 
@@ -24,7 +25,9 @@ export const createProject = command({
   }),
   output: Project,
   access: "person",
+  scope: "admin",
   cli: { verb: "projects add", args: ["folder"], custom: true },
+  mcp: { tool: "create_project", group: "projects" },
   async decide({ folder, name, baseBranch, settings }, { read, workspaces, now }) {
     // Relative to what? The server's own folder is not the caller's.
     if (!isAbsolute(folder)) throw invalidInput(`"${folder}" is not an absolute path`, "the server has another working folder than you");
@@ -65,11 +68,13 @@ export const listProjectsQuery = query({
   help: "The repositories that agents work on.",
   path: "/projects",
   input: z.strictObject(Page.shape),
-  output: listOf(Project),
+  output: listOf(ProjectCard),
   access: "person",
   cli: { verb: "projects", columns: ["id", "baseBranch", "source"], custom: true },
+  mcp: { tool: "list_projects", group: "projects" },
   async run({ limit, cursor }, { read }) {
-    return page(await listProjects(read, { after: cursor ?? "", limit: limit + 1 }), limit, (project) => project.id);
+    const { items, next } = page(await listProjects(read, { after: cursor ?? "", limit: limit + 1 }), limit, (project) => project.id);
+    return { items: await toProjectCards(read, items), next };
   },
 });
 
@@ -80,6 +85,7 @@ export const getProjectQuery = query({
   input: Id,
   output: Project,
   access: "person",
+  mcp: { tool: "get_project", group: "projects" },
   run: ({ id }, { read }) => getProject(read, id),
 });
 
@@ -98,6 +104,8 @@ export const updateProject = command({
   input: Id.extend({ settings: SettingsChange }),
   output: Project,
   access: "person",
+  scope: "admin",
+  mcp: { tool: "update_project", group: "projects" },
   async decide({ id, settings: change }, { read }) {
     const text = await settingsText(read, id);
     const before = await getProject(read, id);

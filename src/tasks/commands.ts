@@ -2,8 +2,10 @@ import { z } from "zod";
 import { sql, statement, type Plan, type Reader } from "../db/plan.ts";
 import { conflict, invalidInput, notFound } from "../errors.ts";
 import { command, listOf, Page, page, query } from "../registry.ts";
+import { Board, readBoard } from "./board.ts";
 import { cursorOf, findTask, getTask, getTaskDetails, insertTask, listTasks, needFence, toTask, type TaskRow } from "./store.ts";
-import { Check, isTerminal, State, Task, TaskDetails, titleOf, type TaskSpec } from "./task.ts";
+import { Check, isTerminal, State, Task, TaskView, titleOf, type TaskSpec } from "./task.ts";
+import { viewTask } from "./view.ts";
 
 const Id = z.object({ id: z.string() });
 
@@ -12,20 +14,24 @@ export const createTask = command({
   help: "Queue a prompt for an agent; the result is a branch in the person's repository.",
   input: z.strictObject({
     project: z.string(),
-    prompt: z.string().min(1).max(1_000_000),
+    prompt: z.string().min(1).max(1_000_000).describe("what to do"),
     agent: z.string().optional().describe("the agent's name; without it the one that fits best"),
-    role: z.string().optional(),
-    skills: z.array(z.string()).max(20).optional(),
+    role: z.string().optional().describe("only an agent with this role"),
+    skills: z.array(z.string()).max(20).optional().describe("only an agent with all of these"),
     needs: z.array(z.string()).max(100).default([]).describe("tasks that must be done before"),
     priority: z.int().min(-100).max(100).default(0).describe("higher goes first"),
     minutes: z.number().positive().max(10_080).optional().describe("wall time for one attempt"),
-    check: Check.optional(),
+    check: Check.optional().describe("what must pass before it counts as done"),
     output: z.record(z.string(), z.unknown()).optional().describe("JSON Schema that the answer must fit"),
     includeDirty: z.boolean().default(false).describe("start from the uncommitted work too"),
-    env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
+    env: z
+      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string())
+      .default({})
+      .describe("environment variables"),
   }),
   output: Task,
   access: "person",
+  mcp: { tool: "create_task", group: "tasks" },
   async decide(input, { read, db, now }) {
     await mustExist(read, "project", input.project);
     if (input.agent) await mustExist(read, "agent", input.agent);
@@ -106,10 +112,15 @@ async function openNeeds(read: Reader, needs: string[], project: string): Promis
 export const mergeTask = command({
   name: "task.merge",
   help: "Merge a finished task's change into a branch of the person's repository.",
-  input: z.strictObject({ id: z.string(), into: z.string().optional(), check: z.string().optional() }),
+  input: z.strictObject({
+    id: z.string(),
+    into: z.string().optional().describe("the branch; without it the project's base branch"),
+    check: z.string().optional().describe("a command that must pass on the merged tree"),
+  }),
   output: Task,
   access: "person",
   cli: { verb: "merge", args: ["id"], custom: true },
+  mcp: { tool: "merge_task", group: "tasks" },
   async decide({ id, into, check }, { read, db, now }) {
     const details = await getTaskDetails(read, id);
     const commit = details.result?.commit;
@@ -137,6 +148,12 @@ export const mergeTask = command({
       needsLeft: 0,
       now,
     });
+    // Whoever merges it has dealt with it: from here the merge is what succeeds or fails.
+    plan.statements.push(
+      statement(sql`
+        update tasks set cleared_at = case when updated_at > ${now} then updated_at else ${now} end
+         where id = ${id} and state = 'done' and attempt = ${details.attempt}`),
+    );
     return {
       plan,
       result: { ...newTask(task, details.project, spec, { priority: 0, needs: [], waits: false, now }), title: `merge ${id}` },
@@ -144,23 +161,45 @@ export const mergeTask = command({
   },
 });
 
+/** `done,failed`, or several of them. */
 const TaskStates = z
-  .string()
-  .transform((text) => text.split(","))
+  .union([z.string(), z.array(z.string())])
+  .transform((given) => [given].flat().flatMap((text) => text.split(",")))
   .pipe(z.array(State));
 
 export const listTasksQuery = query({
   name: "task.list",
   help: "Tasks, the newest first.",
   path: "/tasks",
-  input: Page.extend({ project: z.string().optional(), run: z.string().optional(), state: TaskStates.optional() }),
+  input: Page.extend({
+    project: z.string().optional(),
+    run: z.string().optional(),
+    agent: z.string().optional(),
+    state: TaskStates.optional().describe("one or several, with commas"),
+    q: z.string().min(1).max(200).optional().describe("what the title contains"),
+  }),
   output: listOf(Task),
   access: "person",
-  async run({ project, run, state, cursor, limit }, { read }) {
-    const rows = await listTasks(read, { project, run, states: state, cursor, limit: limit + 1 });
+  mcp: { tool: "list_tasks", group: "tasks" },
+  async run({ project, run, agent, state, q, cursor, limit }, { read }) {
+    const rows = await listTasks(read, { project, run, agent, states: state, text: q, cursor, limit: limit + 1 });
     const { items, next } = page(rows, limit, cursorOf);
     return { items: items.map(toTask), next };
   },
+});
+
+export const taskBoard = query({
+  name: "task.board",
+  help: "Tasks in columns by state: each with its exact count and its first cards.",
+  path: "/board",
+  input: z.strictObject({
+    project: z.string().optional(),
+    limitPerColumn: z.coerce.number().int().min(1).max(200).default(50).describe("how many cards of each column"),
+  }),
+  output: Board,
+  access: "person",
+  mcp: { tool: "get_board", group: "fleet" },
+  run: ({ project, limitPerColumn }, { read }) => readBoard(read, { project: project ?? null, limit: limitPerColumn }),
 });
 
 export const getTaskQuery = query({
@@ -168,10 +207,11 @@ export const getTaskQuery = query({
   help: "One task with its prompt, attempts and result.",
   path: "/tasks/:id",
   input: Id,
-  output: TaskDetails,
+  output: TaskView,
   // Also null for a task that does not exist: an agent cannot find out which ones do.
   access: { session: async ({ id }, { read }) => (await findTask(read, id))?.session ?? null },
-  run: ({ id }, { read }) => getTaskDetails(read, id),
+  mcp: { tool: "get_task", group: "tasks" },
+  run: ({ id }, { read, artifacts }) => viewTask(read, artifacts, id),
 });
 
 export const taskDiff = query({
@@ -182,6 +222,7 @@ export const taskDiff = query({
   output: z.object({ diff: z.string(), files: z.array(z.string()), base: z.string().nullable(), commit: z.string().nullable() }),
   // Also null for a task that does not exist: an agent cannot find out which ones do.
   access: { session: async ({ id }, { read }) => (await findTask(read, id))?.session ?? null },
+  mcp: { tool: "task_diff", group: "tasks" },
   async run({ id }, { read, workspaces }) {
     const row = await getTask(read, id);
     const { result } = await getTaskDetails(read, id);
@@ -206,6 +247,7 @@ export const stopTask = command({
   input: z.strictObject({ id: z.string() }),
   output: Task,
   access: "person",
+  mcp: { tool: "stop_task", group: "tasks" },
   async decide({ id }, { read }) {
     const row = await getTask(read, id);
     if (isTerminal(row.state) || row.cancel_requested === 1) return { plan: null, result: toTask(row) };
@@ -224,6 +266,7 @@ export const stopAll = command({
   input: z.strictObject({ project: z.string().optional() }),
   output: z.object({ tasks: z.int(), runs: z.int() }),
   access: "person",
+  mcp: { tool: "stop_all_work", group: "admin" },
   async decide({ project }, { read }) {
     const inProject = project ? sql`and project = ${project}` : sql``;
     const tasks = await read.all<{ id: string; project: string }>(
@@ -252,6 +295,7 @@ export const retryTask = command({
   input: z.strictObject({ id: z.string() }),
   output: Task,
   access: "person",
+  mcp: { tool: "retry_task", group: "tasks" },
   async decide({ id }, { read, now }) {
     const row = await getTask(read, id);
     if (row.run) throw conflict(`task ${id} belongs to run ${row.run}`, "its run must go on with it", [`tutti retry ${row.run}`]);
@@ -270,9 +314,10 @@ export const retryTask = command({
 export const replyToTask = command({
   name: "task.reply",
   help: "Say something to a task's agent, in the same session and clone.",
-  input: z.strictObject({ id: z.string(), text: z.string().min(1).max(1_000_000) }),
+  input: z.strictObject({ id: z.string(), text: z.string().min(1).max(1_000_000).describe("what to say") }),
   output: Task,
   access: "person",
+  mcp: { tool: "reply_to_task", group: "tasks" },
   async decide({ id, text }, { read, now }) {
     const row = await getTask(read, id);
     if (row.run) throw conflict(`task ${id} belongs to run ${row.run}`, "a step's task cannot be prolonged", [`tutti show ${row.run}`]);

@@ -113,12 +113,14 @@ export async function getTaskDetails(read: Reader, id: string): Promise<TaskDeta
 /** Newest first; `before` is the creation order's cursor `createdAt.id`. */
 export function listTasks(
   read: Reader,
-  filter: { project?: string; run?: string; states?: State[]; cursor?: string; limit: number },
+  filter: { project?: string; run?: string; agent?: string; states?: State[]; text?: string; cursor?: string; limit: number },
 ): Promise<TaskRow[]> {
   const conditions: Sql[] = [sql`1 = 1`];
   if (filter.project) conditions.push(sql`t.project = ${filter.project}`);
   if (filter.run) conditions.push(sql`t.run = ${filter.run}`);
+  if (filter.agent) conditions.push(sql`t.agent = ${filter.agent}`);
   if (filter.states) conditions.push(sql`t.state in (${list(filter.states)})`);
+  if (filter.text) conditions.push(sql`lower(d.title) like ${`%${filter.text.toLowerCase().replaceAll(/[\\%_]/g, "\\$&")}%`} escape '\\'`);
   if (filter.cursor) {
     const [createdAt, id] = splitCursor(filter.cursor);
     conditions.push(sql`(t.created_at < ${createdAt} or (t.created_at = ${createdAt} and t.id < ${id}))`);

@@ -47,19 +47,23 @@ export type AgentSelector = z.infer<typeof AgentSelector>;
 
 /** A command that shows whether the work is right: it runs in the sandbox on the session's own files. */
 export const Check = z.object({
-  /** A command line for `sh -c` inside the sandbox. It comes from a person's flow or project file, never from a template. */
-  run: z.string().min(1).max(10_000),
-  /** How often the agent gets the check's output back and may try again. */
-  retry: z.int().min(0).max(10).default(0),
+  run: z
+    .string()
+    .min(1)
+    .max(10_000)
+    .describe("a command line for `sh -c` inside the sandbox. It comes from a person's flow or project file, never from a template."),
+  retry: z.int().min(0).max(10).default(0).describe("how often the agent gets the check's output back and may try again"),
 });
 export type Check = z.infer<typeof Check>;
 
 const common = {
   env: z.record(z.string(), z.string()).default({}),
-  /** Wall time for one attempt; the process tree is ended when it is over. */
-  minutes: z.number().positive().max(10_080).optional(),
-  /** The commit to work from; null: the head of the project's base branch when the work starts. */
-  base: z.string().nullable().default(null),
+  minutes: z.number().positive().max(10_080).optional().describe("wall time for one attempt; the process tree is ended when it is over"),
+  base: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("the commit to work from; null: the head of the project's base branch when the work starts"),
 };
 
 /** What is to be done. The kind decides which part of the runner does it. */
@@ -68,16 +72,16 @@ export const TaskSpec = z.discriminatedUnion("kind", [
     kind: z.literal("agent"),
     prompt: z.string().min(1),
     agent: AgentSelector.default({}),
-    /** JSON Schema that the answer must fit. */
-    output: z.record(z.string(), z.unknown()).optional(),
+    output: z.record(z.string(), z.unknown()).optional().describe("JSON Schema that the answer must fit"),
     check: Check.optional(),
     includeDirty: z.boolean().default(false),
     ...common,
   }),
   z.object({
     kind: z.literal("run"),
-    /** A command line written by a person (no template inside), or an argv whose items templates may fill. */
-    run: z.union([z.string().min(1), z.array(z.string()).min(1)]),
+    run: z
+      .union([z.string().min(1), z.array(z.string()).min(1)])
+      .describe("a command line written by a person (no template inside), or an argv whose items templates may fill"),
     output: z.record(z.string(), z.unknown()).optional(),
     ...common,
   }),
@@ -85,8 +89,7 @@ export const TaskSpec = z.discriminatedUnion("kind", [
     kind: z.literal("merge"),
     /** What to merge, in order. `step` goes into the commit's `Tutti-Step` trailer. */
     sources: z.array(z.object({ step: z.string(), title: z.string(), commit: z.string(), agent: z.string() })),
-    /** The branch that receives it; null: the project's base branch. */
-    into: z.string().nullable().default(null),
+    into: z.string().nullable().default(null).describe("the branch that receives it; null: the project's base branch"),
     check: Check.optional(),
     ...common,
   }),
@@ -96,16 +99,11 @@ export type TaskSpec = z.infer<typeof TaskSpec>;
 /** What a task gave. `output` is whole: text, or the validated value when the task had an output schema. */
 export const TaskResult = z.object({
   output: z.unknown(),
-  /** The commit with everything that was changed, in the project's mirror; null when nothing was. */
-  commit: z.string().nullable(),
-  /** The commit the work started from. */
-  base: z.string().nullable(),
-  /** Changed paths. */
-  files: z.array(z.string()),
-  /** Where a person finds the result: a branch of their repository. */
-  branch: z.string().nullable(),
-  /** What to tell a person, e.g. the one command that finishes a delivery that had to wait. */
-  note: z.string().nullable(),
+  commit: z.string().nullable().describe("the commit with everything that was changed, in the project's mirror; null when nothing was"),
+  base: z.string().nullable().describe("the commit the work started from"),
+  files: z.array(z.string()).describe("changed paths"),
+  branch: z.string().nullable().describe("where a person finds the result: a branch of their repository"),
+  note: z.string().nullable().describe("what to tell a person, e.g. the one command that finishes a delivery that had to wait."),
 });
 export type TaskResult = z.infer<typeof TaskResult>;
 
@@ -118,8 +116,7 @@ export const Task = z.object({
   reason: Reason.nullable(),
   message: z.string().nullable(),
   verified: z.boolean().nullable(),
-  /** Which try this is; the number is a fence. 0 before the first. */
-  attempt: z.int(),
+  attempt: z.int().describe("which try this is; the number is a fence. 0 before the first."),
   priority: z.int(),
   run: z.string().nullable(),
   step: z.string().nullable(),
@@ -135,8 +132,7 @@ export type Task = z.infer<typeof Task>;
 export const TaskDetails = Task.extend({
   spec: TaskSpec,
   result: TaskResult.nullable(),
-  /** Why this agent was chosen. */
-  why: z.string().nullable(),
+  why: z.string().nullable().describe("why this agent was chosen"),
   attempts: z.array(
     z.object({
       attempt: z.int(),
@@ -151,6 +147,41 @@ export const TaskDetails = Task.extend({
   ),
 });
 export type TaskDetails = z.infer<typeof TaskDetails>;
+
+const TokenUsage = z.object({
+  model: z.string().nullable(),
+  inputTokens: z.int(),
+  outputTokens: z.int(),
+  cachedTokens: z.int(),
+  costUsd: z.number().nullable(),
+});
+
+/** A task with all that its page shows beside the transcript and the diff. */
+export const TaskView = TaskDetails.extend({
+  projectName: z.string(),
+  /** Of all its attempts. `costUsd` null: nobody said. `byTurn`: the newest 500, the oldest first. */
+  usage: z.object({
+    turns: z.int(),
+    inputTokens: z.int(),
+    outputTokens: z.int(),
+    cachedTokens: z.int(),
+    costUsd: z.number().nullable(),
+    byTurn: z.array(
+      z.object({
+        session: z.string(),
+        turn: z.int(),
+        attempt: z.int(),
+        usage: TokenUsage.nullable(),
+        startedAt: z.number(),
+        finishedAt: z.number().nullable(),
+      }),
+    ),
+  }),
+  approvals: z.array(z.string()).describe("its open questions"),
+  /** Each time that its check ran, the oldest first; `output` is the end of what it printed. */
+  checks: z.array(z.object({ name: z.string(), state: z.enum(["passed", "failed"]), output: z.string(), at: z.number() })),
+});
+export type TaskView = z.infer<typeof TaskView>;
 
 /** One line for lists: the first line of a prompt, at most 80 characters. */
 export function titleOf(prompt: string): string {
