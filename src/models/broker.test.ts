@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request, type IncomingMessage, type RequestListener } from "node:http";
 import test, { type TestContext } from "node:test";
+import { targetAt } from "../../test/support/model-bench.ts";
 import { startModelServer, type Rule } from "../../test/support/model-server/server.ts";
 import { startBroker, type Broker, type BrokerOptions } from "./broker.ts";
 import type { CallUsage } from "./watch-usage.ts";
@@ -18,7 +19,7 @@ async function brokerFor(
 ): Promise<{ broker: Broker; usages: CallUsage[] }> {
   const usages: CallUsage[] = [];
   const broker = await startBroker({
-    resolve: async (given) => (given === token ? { baseUrl, key, model: "the-model" } : null),
+    resolve: async (given) => (given === token ? [targetAt({ baseUrl, key })] : []),
     onUsage: (_token, usage) => usages.push(usage),
     log,
     ...changed,
@@ -61,7 +62,7 @@ test("a session's token opens the provider, which sees the key and the agent's m
   assert.match(await answer.text(), /hello/);
   assert.equal(server.requests[0]?.authorization, `Bearer ${key}`);
   assert.equal((server.requests[0]?.body as { model: string } | undefined)?.model, "the-model");
-  assert.deepEqual(usages, [{ model: "the-model", inputTokens: 7, outputTokens: 3, cachedTokens: 2 }]);
+  assert.deepEqual(usages, [{ model: "the-model", inputTokens: 7, outputTokens: 3, cachedTokens: 2, provider: "scripted" }]);
 });
 
 test("streams flow through, and their usage is read", async (t) => {

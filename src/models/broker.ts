@@ -1,48 +1,47 @@
-import { createServer, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
-import { request as httpsRequest } from "node:https";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { choose, noToken, tokenOf } from "./choose.ts";
+import { mayGoElsewhere, retryAfter, tellingOf, type Miss } from "./failover.ts";
+import { headersBack, headersFor } from "./headers.ts";
 import { hideSecret } from "./hide-secret.ts";
+import { findPath, protocolOf, urlAt, type Path } from "./paths.ts";
+import type { Target } from "./provider.ts";
+import { Refusal, refusalBody } from "./refusal.ts";
+import { ask, firstByte, shortBody } from "./upstream.ts";
 import { watchUsage, type CallUsage } from "./watch-usage.ts";
 
 /**
- * The key broker: a door on loopback through which sessions reach a provider without ever having its key. A session opens it
- * with its own token; the broker puts the key in its place, sets the model, and lets nothing through that contains the key.
+ * The key broker: a door on loopback through which sessions reach providers without ever having their keys. A session opens it
+ * with its own token; the broker puts the key in its place, sets the model, and lets nothing through that contains the key. Where
+ * a session has several providers of one protocol, the next one is asked when the first cannot answer and nothing was heard yet.
  */
 export interface BrokerOptions {
   /** Default: any free one. */
   port?: number;
-  /** What a session's token opens; null: nothing. */
-  resolve(token: string): Promise<{ baseUrl: string; key: string | null; model: string } | null>;
-  onUsage?(token: string, usage: CallUsage): void;
+  /** The models that a session's token opens, in the order in which they are asked; none: nothing. */
+  resolve(token: string): Promise<readonly Target[]>;
+  onUsage?(token: string, usage: CallUsage & { provider: string }): void;
   log: { warn(details: object, message: string): void };
   limits?: Partial<BrokerLimits>;
 }
 
 export interface BrokerLimits {
   bodyBytes: number;
+  /** To have a connection to a provider at all. */
+  connectMs: number;
   /** Nothing heard from the provider (or nothing taken by the session) for so long: cut. */
   idleMs: number;
 }
 
 export interface Broker {
-  /** http://127.0.0.1:port; the API is under /v1. */
+  /** http://127.0.0.1:port; OpenAI's API is under /v1, Anthropic's under /v1/messages, Google's under /v1beta. */
   url: string;
   /** Cuts what is under way. Harmless twice. */
   close(): Promise<void>;
 }
 
-const usualLimits: BrokerLimits = { bodyBytes: 32 * 1024 * 1024, idleMs: 600_000 };
-
-/** All that is passed on; with the method that it takes. */
-const paths: Record<string, "GET" | "POST"> = {
-  "/v1/chat/completions": "POST",
-  "/v1/responses": "POST",
-  "/v1/embeddings": "POST",
-  "/v1/models": "GET",
-};
-
-const requestHeaders = ["accept", "content-type", "openai-beta"];
-const responseHeader = /^(content-type|cache-control|retry-after(-ms)?|x-request-id|x-ratelimit-[\w-]+)$/;
+const usualLimits: BrokerLimits = { bodyBytes: 32 * 1024 * 1024, connectMs: 15_000, idleMs: 600_000 };
 
 /** Listens on 127.0.0.1. Rejects when the port is taken. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
@@ -54,7 +53,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
         { path: pathOf(incoming), error: error instanceof Error ? error.name : typeof error },
         "the broker could not pass a request on",
       );
-      refuse(response, new Refusal(502, "the broker could not pass the request on"));
+      refuse(incoming, response, new Refusal(502, "the broker could not pass the request on"));
     });
   });
   server.requestTimeout = 120_000;
@@ -74,47 +73,41 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   };
 }
 
-/** What is answered in our own name, in the shape that programs know from providers. */
-class Refusal extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
-function refuse(response: ServerResponse, { status, message }: Refusal): void {
+/** In the caller's own language. */
+function refuse(incoming: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
   if (response.headersSent || response.destroyed) return void response.destroy();
-  response.writeHead(status, { "content-type": "application/json", connection: "close" });
-  response.end(JSON.stringify({ error: { message, type: "tutti_broker", code: null, param: null } }));
+  response.writeHead(refusal.status, { "content-type": "application/json", connection: "close" });
+  response.end(JSON.stringify(refusalBody(refusal, protocolOf(pathOf(incoming), incoming.headers))));
 }
 
+/** As it was sent: what a URL would make of dots in it is no path of ours. */
 const pathOf = (incoming: IncomingMessage): string => (incoming.url ?? "/").split("?", 1)[0] ?? "/";
+const queryOf = (incoming: IncomingMessage): URLSearchParams => new URLSearchParams((incoming.url ?? "").split("?").slice(1).join("?"));
 
 async function serve(incoming: IncomingMessage, response: ServerResponse, options: BrokerOptions, limits: BrokerLimits): Promise<void> {
   try {
-    checkDoor(incoming);
-    const token = /^Bearer (\S+)$/i.exec(incoming.headers.authorization ?? "")?.[1];
-    const target = token === undefined ? null : await options.resolve(token);
-    if (token === undefined || !target) throw new Refusal(401, "the session's token is missing or opens nothing here");
-    const body = incoming.method === "POST" ? withModel(await readBody(incoming, limits.bodyBytes), target.model) : null;
-    await passOn({ incoming, response, target, body, idleMs: limits.idleMs, onUsage: (usage) => options.onUsage?.(token, usage) });
+    const path = checkDoor(incoming);
+    const token = tokenOf(incoming.headers, queryOf(incoming), path);
+    if (token === null) throw noToken();
+    const targets = choose(await options.resolve(token), path, incoming.headers);
+    const body = path.method === "POST" ? parsed(await readBody(incoming, limits.bodyBytes)) : null;
+    const onUsage = (provider: string, usage: CallUsage): void => options.onUsage?.(token, { ...usage, provider });
+    await passOn({ incoming, response, path, body, limits, onUsage, log: options.log }, targets);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    refuse(response, error);
+    refuse(incoming, response, error);
   }
 }
 
 /** Whoever is no program on this machine that means us: browsers (they send an Origin), other names for this address, other paths. */
-function checkDoor(incoming: IncomingMessage): void {
+function checkDoor(incoming: IncomingMessage): Path {
   const host = (incoming.headers.host ?? "").replace(/:\d+$/, "").toLowerCase();
   if (!["127.0.0.1", "localhost", "[::1]"].includes(host)) throw new Refusal(403, "this address is called by another name");
   if (incoming.headers.origin !== undefined) throw new Refusal(403, "browsers are not served here");
-  const path = pathOf(incoming);
-  const method = Object.hasOwn(paths, path) ? paths[path] : undefined;
-  if (!method) throw new Refusal(404, `nothing is served at ${path.slice(0, 200)}`);
-  if (incoming.method !== method) throw new Refusal(405, `${path} takes ${method}`);
+  const path = findPath(pathOf(incoming));
+  if (!path) throw new Refusal(404, `nothing is served at ${pathOf(incoming).slice(0, 200)}`);
+  if (incoming.method !== path.method) throw new Refusal(405, `${pathOf(incoming)} takes ${path.method}`);
+  return path;
 }
 
 /** Listens by itself: a broken-off `for await` would destroy the connection, and with it the answer that says why. */
@@ -133,11 +126,12 @@ function readBody(incoming: IncomingMessage, limit: number): Promise<Buffer> {
   return promise;
 }
 
-/** The model is the agent's, whatever the program asks for. */
-function withModel(body: Buffer, model: string): Buffer {
+type Body = Record<string, unknown>;
+
+function parsed(body: Buffer): Body {
   const value = parse(body);
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Refusal(400, "the request is no JSON object");
-  return Buffer.from(JSON.stringify({ ...value, model }));
+  return value as Body;
 }
 
 function parse(body: Buffer): unknown {
@@ -149,27 +143,78 @@ function parse(body: Buffer): unknown {
   }
 }
 
+/** The model is the agent's, whatever the program asks for. Google's stands in the address, and once more inside when tokens are counted. */
+function withModel(value: Body, { protocol, model }: Target): Body {
+  if (protocol !== "google") return { ...value, model };
+  const { model: _asked, generateContentRequest: inner, ...rest } = value;
+  if (typeof inner !== "object" || inner === null) return rest;
+  return { ...rest, generateContentRequest: { ...inner, model: `models/${model.replace(/^models\//, "")}` } };
+}
+
 interface Passage {
   incoming: IncomingMessage;
   response: ServerResponse;
-  target: { baseUrl: string; key: string | null };
-  body: Buffer | null;
-  idleMs: number;
-  onUsage: (usage: CallUsage) => void;
+  path: Path;
+  body: Body | null;
+  limits: BrokerLimits;
+  onUsage: (provider: string, usage: CallUsage) => void;
+  log: BrokerOptions["log"];
 }
 
-async function passOn({ incoming, response, target, body, idleMs, onUsage }: Passage): Promise<void> {
-  const url = new URL(`${target.baseUrl.replace(/\/+$/, "")}${pathOf(incoming).slice("/v1".length)}`);
+/** A provider that could not answer: what we say of it ourselves, or what it said, to be told when nobody else can. */
+type Failed = Miss & { kind: "failed"; target: Target } & ({ refusal: Refusal } | { headers: IncomingHttpHeaders; said: Buffer });
+
+/** One after the other until one answers. As soon as something of an answer was heard it is this one's, also when it breaks off. */
+async function passOn(passage: Passage, targets: [Target, ...Target[]]): Promise<void> {
+  const { response, log } = passage;
   const gone = new AbortController();
   // The session went away, or was ended: the provider need not go on.
   response.once("close", () => gone.abort());
-  const answered = await ask(url, {
-    method: incoming.method ?? "POST",
-    headers: headersFor(incoming.headers, target.key, body),
-    body,
-    idleMs,
-    signal: gone.signal,
-  });
+  const failures: Failed[] = [];
+  for (const [index, target] of targets.entries()) {
+    const tried = await reach(passage, target, gone.signal, { alone: targets.length === 1, last: index === targets.length - 1 });
+    if (tried.kind === "answer") return await answer(passage, target, tried.answered);
+    if (gone.signal.aborted) return void response.destroy();
+    failures.push(tried);
+    if (targets.length > 1) log.warn({ provider: target.provider, status: tried.status }, "a provider could not answer a session");
+  }
+  const [first, ...others] = failures;
+  if (first) await tell(passage, tellingOf([first, ...others]));
+}
+
+/** A provider's answer, or how it failed in a way that another one might not. */
+async function reach(
+  { incoming, path, body, limits }: Passage,
+  target: Target,
+  signal: AbortSignal,
+  { alone, last }: { alone: boolean; last: boolean },
+): Promise<{ kind: "answer"; answered: IncomingMessage } | Failed> {
+  const content = body && Buffer.from(JSON.stringify(withModel(body, target)));
+  try {
+    const answered = await ask(urlAt(target, path, queryOf(incoming)), {
+      method: path.method,
+      headers: headersFor(incoming.headers, target, content),
+      body: content,
+      connectMs: limits.connectMs,
+      idleMs: limits.idleMs,
+      signal,
+    });
+    checkAnswer(answered);
+    const status = answered.statusCode ?? 502;
+    if (!alone && mayGoElsewhere(status)) {
+      const said = await shortBody(answered);
+      const retryAfterMs = retryAfter(answered.headers, said.toString("utf8"), Date.now());
+      return { kind: "failed", target, status, retryAfterMs, headers: answered.headers, said };
+    }
+    if (!last) await firstByte(answered);
+    return { kind: "answer", answered };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { kind: "failed", target, status: null, retryAfterMs: null, refusal: error };
+  }
+}
+
+function checkAnswer(answered: IncomingMessage): void {
   const status = answered.statusCode ?? 502;
   const encoding = answered.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity") {
@@ -181,10 +226,15 @@ async function passOn({ incoming, response, target, body, idleMs, onUsage }: Pas
     answered.destroy();
     throw new Refusal(502, `the provider answered ${status}, a redirect, which is not followed`);
   }
-  response.setTimeout(idleMs, () => response.destroy());
-  response.writeHead(status, headersBack(answered.headers, target.key));
+}
+
+async function answer({ response, limits, path, onUsage }: Passage, target: Target, answered: IncomingMessage): Promise<void> {
+  response.setTimeout(limits.idleMs, () => response.destroy());
+  response.writeHead(answered.statusCode ?? 502, headersBack(answered.headers, target.key));
+  const type = answered.headers["content-type"] ?? "";
+  const watch = watchUsage(type, path.protocol, (usage) => onUsage(target.provider, usage));
   try {
-    await pipeline(answered, hideSecret(target.key), watchUsage(answered.headers["content-type"] ?? "", onUsage), response);
+    await pipeline(answered, hideSecret(target.key), watch, response);
   } catch {
     // One of the two went away in the middle: the other one sees a broken connection, which is the truth.
     response.destroy();
@@ -192,43 +242,9 @@ async function passOn({ incoming, response, target, body, idleMs, onUsage }: Pas
   }
 }
 
-function headersFor(given: IncomingHttpHeaders, key: string | null, body: Buffer | null): Record<string, string> {
-  const kept = requestHeaders.flatMap((name): [string, string][] => (typeof given[name] === "string" ? [[name, given[name]]] : []));
-  return {
-    ...Object.fromEntries(kept),
-    // Readable, so that the key can be looked for and the usage found.
-    "accept-encoding": "identity",
-    "user-agent": "tutti",
-    ...(body ? { "content-length": String(body.length) } : {}),
-    ...(key === null ? {} : { authorization: `Bearer ${key}` }),
-  };
-}
-
-const headersBack = (headers: IncomingHttpHeaders, key: string | null): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]): [string, string][] =>
-      responseHeader.test(name) && typeof value === "string" ? [[name, key === null ? value : value.replaceAll(key, "[key]")]] : [],
-    ),
-  );
-
-interface Ask {
-  method: string;
-  headers: Record<string, string>;
-  body: Buffer | null;
-  idleMs: number;
-  signal: AbortSignal;
-}
-
-/** Rejects with a Refusal in our own words: the system's error could name what it was called with. */
-function ask(url: URL, { method, headers, body, idleMs, signal }: Ask): Promise<IncomingMessage> {
-  const send = url.protocol === "https:" ? httpsRequest : httpRequest;
-  return new Promise((resolve, reject) => {
-    const request = send(url, { method, headers, signal });
-    request.setTimeout(idleMs, () => request.destroy(new Refusal(504, `the provider said nothing for ${idleMs} ms`)));
-    request.once("error", (error: NodeJS.ErrnoException) => {
-      reject(error instanceof Refusal ? error : new Refusal(502, `the provider cannot be reached (${error.code ?? "no answer"})`));
-    });
-    request.once("response", resolve);
-    request.end(body ?? undefined);
-  });
+/** The failure that is told, as the one provider said it: its key is looked for in it like in any answer. */
+async function tell({ response }: Passage, failed: Failed): Promise<void> {
+  if ("refusal" in failed) throw failed.refusal;
+  response.writeHead(failed.status ?? 502, headersBack(failed.headers, failed.target.key));
+  await pipeline(Readable.from([failed.said]), hideSecret(failed.target.key), response);
 }

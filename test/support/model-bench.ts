@@ -5,6 +5,8 @@ import { dirname, join } from "node:path";
 import { openProcesses } from "../../src/processes/open.ts";
 import type { Processes } from "../../src/processes/process.ts";
 import type { Agent } from "../../src/agents/agent.ts";
+import type { BrokerAccess } from "../../src/models/model.ts";
+import type { Target } from "../../src/models/provider.ts";
 import type { AgentBackend, AgentConnection, AgentEvent, Outcome, SessionSpec } from "../../src/agents/backend.ts";
 
 /** For tests: a folder with a working copy and a home, and sessions in it whose tools stand in a real sandbox. */
@@ -69,6 +71,26 @@ export async function makeBench(): Promise<Bench> {
     },
   };
 }
+
+/** A model at its provider, for a broker: OpenAI-compatible and with a key, unless changed. */
+export const targetAt = (changed: Pick<Target, "baseUrl"> & Partial<Target>): Target => ({
+  provider: "scripted",
+  protocol: "openai",
+  api: "chat",
+  model: "the-model",
+  key: null,
+  ...changed,
+});
+
+/** What a session is told of its broker: one OpenAI-compatible provider, unless changed. */
+export const brokerAccess = (changed: Pick<BrokerAccess, "url" | "token"> & Partial<BrokerAccess>): BrokerAccess => ({
+  provider: "scripted",
+  protocol: "openai",
+  api: "chat",
+  model: "the-model",
+  fallbacks: [],
+  ...changed,
+});
 
 function agentWith(settings: Partial<Agent["settings"]>): Agent {
   return {

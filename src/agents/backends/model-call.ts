@@ -1,6 +1,6 @@
 import type { LanguageModel, LanguageModelUsage, ModelMessage, ToolSet } from "ai";
-import type { AgentEvent, Outcome } from "../backend.ts";
-import { judgeFailure, readFailure, type Failure } from "./model-failure.ts";
+import type { AgentEvent } from "../backend.ts";
+import { readFailure, type Failure } from "./model-failure.ts";
 import { toolDeclarations } from "./tools/tool.ts";
 
 export interface ToolCall {
@@ -25,36 +25,21 @@ export interface Question {
   secrets: string[];
   instructions: string;
   messages: ModelMessage[];
-  limits: { silenceMs: number; tries: number; pauseMs: number; longestPauseMs: number };
+  silenceMs: number;
   signal: AbortSignal;
-}
-
-type Answer = Reply | { kind: "end"; outcome: Outcome; usage: null };
-
-/**
- * One call of the model, made again while it fails with what mends itself. The SDK retries nothing: this is the one policy.
- * Yields text as it comes; rejects only when the signal aborts.
- */
-export async function* askModel(question: Question): AsyncGenerator<AgentEvent, Answer> {
-  const { limits, signal } = question;
-  for (let attempt = 1; ; attempt += 1) {
-    const tried = yield* tryOnce(question);
-    if (tried.kind === "reply") return tried;
-    const next = judgeFailure(tried, { ...limits, attempt, now: Date.now() });
-    if (next.kind === "end") return { ...next, usage: null };
-    if (tried.spoke) yield { kind: "thought", text: `The answer broke off (${tried.message}); the model is asked again.` };
-    await pause(next.pauseMs, signal);
-  }
 }
 
 /** Hides what must not be seen, whoever wrote it into a message. */
 const withoutSecrets = (text: string, secrets: string[]): string =>
   secrets.reduce((left, secret) => left.replaceAll(secret, "[secret]"), text).slice(0, 2000);
 
-async function* tryOnce(question: Question): AsyncGenerator<AgentEvent, Reply | Failure> {
-  const { signal, limits } = question;
+/** One call of one model. The SDK retries nothing. Yields text as it comes; rejects only when the signal aborts. */
+export async function* callModel(question: Question): AsyncGenerator<AgentEvent, Reply | Failure> {
+  const { signal, silenceMs } = question;
   signal.throwIfAborted();
   const { streamText } = await import("ai");
+  // They would come out on the server's terminal.
+  globalThis.AI_SDK_LOG_WARNINGS = false;
   const cut = new AbortController();
   const result = streamText({
     model: question.model,
@@ -62,6 +47,8 @@ async function* tryOnce(question: Question): AsyncGenerator<AgentEvent, Reply | 
     messages: question.messages,
     tools: offeredTools,
     maxRetries: 0,
+    // Nothing of a conversation is left with a vendor, and so no id of something that only one of them has.
+    providerOptions: { openai: { store: false } },
     abortSignal: AbortSignal.any([signal, cut.signal]),
     // The default prints the error, with the request in it, on the server's terminal.
     onError: () => undefined,
@@ -76,8 +63,8 @@ async function* tryOnce(question: Question): AsyncGenerator<AgentEvent, Reply | 
   });
   try {
     for (;;) {
-      const next = await nextPart(parts, limits.silenceMs, signal);
-      if (next === "silence") return failed(own("silence", `the model said nothing for ${limits.silenceMs} ms`));
+      const next = await nextPart(parts, silenceMs, signal);
+      if (next === "silence") return failed(own("silence", `the model said nothing for ${silenceMs} ms`));
       if (next.done) break;
       const part = next.value;
       if (part.type === "error") return failed(readFailure(part.error, Date.now()));
@@ -149,20 +136,6 @@ async function nextPart<Part>(
   try {
     signal.throwIfAborted();
     return await Promise.race([next, promise]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const abort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    signal.throwIfAborted();
-    await promise;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);

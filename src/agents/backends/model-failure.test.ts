@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { judgeFailure, readFailure, retryAfter, type Failure } from "./model-failure.ts";
+import { goesElsewhere, judgeFailure, judgeRound, readFailure, type Failure } from "./model-failure.ts";
 
 const now = 1_000_000;
 const policy = { tries: 4, pauseMs: 500, longestPauseMs: 20_000, now };
@@ -73,10 +73,44 @@ test("errors of any shape are read; only a status from 300 on is a refusal", () 
   });
 });
 
-test("Retry-After is seconds, a date, or the exact header", () => {
-  assert.equal(retryAfter({ "retry-after": "1.5" }, now), 1_500);
-  assert.equal(retryAfter({ "retry-after": new Date(now + 9_000).toUTCString() }, now), 9_000);
-  assert.equal(retryAfter({ "retry-after": "9", "retry-after-ms": "70" }, now), 70);
-  assert.equal(retryAfter({ "retry-after": "soon" }, now), null);
-  assert.equal(retryAfter(undefined, now), null);
+const round = (...changed: Partial<Failure>[]): [Failure, ...Failure[]] => changed.map(failure) as [Failure, ...Failure[]];
+const limit = (seconds: number | null): Partial<Failure> => ({
+  status: 429,
+  message: `limit ${seconds}`,
+  retryAfterMs: seconds === null ? null : seconds * 1000,
+});
+
+test("of a round the one that mends first is waited for", () => {
+  assert.deepEqual(judgeRound(round(limit(3600), limit(2), { status: 503, retryAfterMs: 9_000 }), { ...policy, attempt: 1 }), {
+    kind: "again",
+    pauseMs: 2_000,
+  });
+});
+
+test("when all are at their limit the soonest end counts; a refused key is no provider", () => {
+  const limited = { kind: "end", outcome: { kind: "limited", retryAt: now + 600_000, message: "limit 600" } };
+  assert.deepEqual(judgeRound(round(limit(3600), limit(600), { status: 401 }), { ...policy, attempt: 1 }), limited);
+  assert.deepEqual(judgeRound(round(limit(null), limit(600)), { ...policy, attempt: 4 }), limited);
+  const mixed = judgeRound(round(limit(3600), { status: 503 }), { ...policy, attempt: 4 });
+  assert.ok(mixed.kind === "end" && mixed.outcome.kind === "failed" && mixed.outcome.retryable, "one of them is down, at no limit");
+  const keys = judgeRound(round({ status: 401 }, { status: 401 }), { ...policy, attempt: 1 });
+  assert.ok(keys.kind === "end" && keys.outcome.kind === "failed" && !keys.outcome.retryable);
+});
+
+test("the next provider goes on after limits, overload, refused keys and lost connections, and only while nothing was heard", () => {
+  for (const changed of [
+    { status: 429 },
+    { status: 500 },
+    { status: 529 },
+    { status: 408 },
+    { status: 401 },
+    { cause: "broken", status: null },
+    { cause: "silence", status: null },
+  ] as const) {
+    assert.equal(goesElsewhere(failure(changed)), true, JSON.stringify(changed));
+    assert.equal(goesElsewhere(failure({ ...changed, spoke: true })), false, JSON.stringify(changed));
+  }
+  for (const changed of [{ status: 400 }, { status: 403 }, { status: 404 }, { cause: "ended", status: null }] as const) {
+    assert.equal(goesElsewhere(failure(changed)), false, JSON.stringify(changed));
+  }
 });

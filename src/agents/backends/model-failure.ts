@@ -1,3 +1,4 @@
+import { isPassing, mayGoElsewhere, retryAfter } from "../../models/failover.ts";
 import type { Outcome } from "../backend.ts";
 
 /** A call of the model that gave no whole answer. */
@@ -16,44 +17,68 @@ export interface Failure {
 
 export type Verdict = { kind: "again"; pauseMs: number } | { kind: "end"; outcome: Outcome };
 
+interface Policy {
+  /** Counts from 1. */
+  attempt: number;
+  tries: number;
+  pauseMs: number;
+  longestPauseMs: number;
+  now: number;
+}
+
 /**
  * The one retry policy. Limits wait as long as the provider says, up to a bound; overload and broken answers back off; what
- * will not change by asking again ends the turn. Pure. `attempt` counts from 1, `now` and pauses are in ms.
+ * will not change by asking again ends the turn. Pure. `now` and pauses are in ms.
  */
-export function judgeFailure(
-  failure: Failure,
-  {
-    attempt,
-    tries,
-    pauseMs,
-    longestPauseMs,
-    now,
-  }: { attempt: number; tries: number; pauseMs: number; longestPauseMs: number; now: number },
-): Verdict {
+export function judgeFailure(failure: Failure, { attempt, tries, pauseMs, longestPauseMs, now }: Policy): Verdict {
   const { cause, status, message, retryAfterMs } = failure;
   const wait = retryAfterMs ?? Math.min(longestPauseMs, pauseMs * 2 ** (attempt - 1));
-  const isLimit = status === 429 || (retryAfterMs !== null && retryAfterMs > longestPauseMs && isPassing(failure));
+  const isLimit = status === 429 || (retryAfterMs !== null && retryAfterMs > longestPauseMs && passes(failure));
   const isLast = attempt >= tries || wait > longestPauseMs;
   if (cause === "silence") return ends({ kind: "failed", cause: "time", message, retryable: true });
   if (isLimit && (isLast || isUsedUp(message))) {
     return ends({ kind: "limited", retryAt: retryAfterMs === null ? null : now + retryAfterMs, message });
   }
-  if (!isPassing(failure)) return ends({ kind: "failed", cause: "model", message, retryable: false });
+  if (!passes(failure)) return ends({ kind: "failed", cause: "model", message, retryable: false });
   if (isLast) return ends({ kind: "failed", cause: "model", message: `${message} (asked ${attempt} times)`, retryable: true });
   return { kind: "again", pauseMs: wait };
 }
 
+/**
+ * The same for a round in which several providers were asked, none of whom could answer: one that mends itself is waited for; when
+ * all are at their limit, the soonest one's end counts; a refused key is no provider. `failures` must not be empty. Pure.
+ */
+export function judgeRound(failures: readonly [Failure, ...Failure[]], policy: Policy): Verdict {
+  const usable = failures.filter((failure) => !isRefusedKey(failure));
+  const verdicts = (usable.length > 0 ? usable : failures).map((failure) => judgeFailure(failure, policy));
+  const pauses = verdicts.flatMap((verdict) => (verdict.kind === "again" ? [verdict.pauseMs] : []));
+  if (pauses.length > 0) return { kind: "again", pauseMs: Math.min(...pauses) };
+  const outcomes = verdicts.flatMap((verdict) => (verdict.kind === "end" ? [verdict.outcome] : []));
+  const failed = outcomes.findLast(({ kind }) => kind !== "limited");
+  const [soonest] = outcomes
+    .filter((outcome) => outcome.kind === "limited")
+    .toSorted((a, b) => (a.retryAt ?? Infinity) - (b.retryAt ?? Infinity));
+  const told = failed ?? soonest;
+  if (!told) throw new Error("a round without a failure was judged");
+  return ends(told);
+}
+
+/** Whether the next provider may go on with this step: only while nothing of an answer was heard, and where asking elsewhere can help. */
+export const goesElsewhere = ({ cause, status, spoke }: Failure): boolean =>
+  !spoke && (cause === "broken" || cause === "silence" || (cause === "refused" && mayGoElsewhere(status)));
+
+export const isRefusedKey = ({ cause, status }: Failure): boolean => cause === "refused" && status === 401;
+
 const ends = (outcome: Outcome): Verdict => ({ kind: "end", outcome });
 
-const isPassing = ({ cause, status }: Failure): boolean =>
-  cause === "broken" || (cause === "refused" && status !== null && (status >= 500 || status === 429 || status === 408 || status === 425));
+const passes = ({ cause, status }: Failure): boolean => cause === "broken" || (cause === "refused" && isPassing(status));
 
 /** A used-up account answers 429 too, and no pause of a turn helps. */
 const isUsedUp = (message: string): boolean => /insufficient[_ ]quota|exceeded your current quota|billing/i.test(message);
 
 /** What the SDK's errors say, without trusting their shape. */
 export function readFailure(error: unknown, now: number): Omit<Failure, "spoke"> {
-  const { statusCode, responseHeaders, data } = error as { statusCode?: unknown; responseHeaders?: unknown; data?: unknown };
+  const { statusCode, responseHeaders, responseBody, data } = error as Record<string, unknown>;
   const said = error instanceof Error ? error.message : String(error);
   if (typeof statusCode === "number" && statusCode >= 300) {
     const type = kindOf(data);
@@ -62,7 +87,11 @@ export function readFailure(error: unknown, now: number): Omit<Failure, "spoke">
       cause: "refused",
       message: `the provider answered ${statusCode}: ${said || "nothing more"}${type ? ` (${type})` : ""}`,
       status: statusCode,
-      retryAfterMs: retryAfter(responseHeaders as Record<string, string> | undefined, now),
+      retryAfterMs: retryAfter(
+        responseHeaders as Record<string, string> | undefined,
+        typeof responseBody === "string" ? responseBody : "",
+        now,
+      ),
     };
   }
   return { kind: "failure", cause: "broken", message: `the provider's answer broke off: ${said}`, status: null, retryAfterMs: null };
@@ -70,19 +99,7 @@ export function readFailure(error: unknown, now: number): Omit<Failure, "spoke">
 
 /** The provider's own word for the error ("insufficient_quota"), where it gives one. */
 function kindOf(data: unknown): string | null {
-  const error = (data as { error?: { code?: unknown; type?: unknown } } | undefined)?.error;
-  const word = error?.code ?? error?.type;
+  const error = (data as { error?: { code?: unknown; status?: unknown; type?: unknown } } | undefined)?.error;
+  const word = [error?.code, error?.status, error?.type].find((value) => typeof value === "string");
   return typeof word === "string" ? word : null;
-}
-
-/** Retry-After in seconds or as a date, or the more exact header that some providers add. */
-export function retryAfter(headers: Record<string, string> | undefined, now: number): number | null {
-  const exact = Number(headers?.["retry-after-ms"] ?? Number.NaN);
-  if (Number.isFinite(exact)) return Math.max(0, exact);
-  const text = headers?.["retry-after"];
-  if (!text) return null;
-  const seconds = Number(text);
-  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
-  const date = Date.parse(text);
-  return Number.isNaN(date) ? null : Math.max(0, date - now);
 }

@@ -2,7 +2,7 @@ import { environmentOf, processesWith } from "../../../test/support/processes.ts
 import { startModelServer } from "../../../test/support/model-server/server.ts";
 import { startBroker } from "../../models/broker.ts";
 import { backendSuite, type Subject } from "../backend.suite.ts";
-import { makeBench } from "../../../test/support/model-bench.ts";
+import { brokerAccess, makeBench, targetAt } from "../../../test/support/model-bench.ts";
 import { makeModelBackend } from "./model.ts";
 
 const key = "sk-suite-0123456789";
@@ -20,15 +20,14 @@ async function make(): Promise<Subject> {
     { key },
   );
   const broker = await startBroker({
-    resolve: async (given) => (given === token ? { baseUrl: `${provider.url}/v1`, key, model: "the-model" } : null),
+    resolve: async (given) => (given === token ? [targetAt({ baseUrl: `${provider.url}/v1`, key })] : []),
     log: { warn: () => undefined },
   });
   const pids = (): number[] => processesWith(`TUTTI_SESSION=${bench.session}`);
   return {
     backend: makeModelBackend({ pauseMs: 1 }),
     cwd: bench.cwd,
-    spec: (changed) =>
-      bench.spec({ settings: { provider: "scripted" }, broker: { url: broker.url, token, model: "the-model" }, ...changed }),
+    spec: (changed) => bench.spec({ settings: { provider: "scripted" }, broker: brokerAccess({ url: broker.url, token }), ...changed }),
     prompts: {
       say: (text) => `SAY: ${text}`,
       write: (file, content) => `WRITE ${file}: ${content}`,

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { startModelServer, type Rule } from "../../../test/support/model-server/server.ts";
 import { startBroker } from "../../models/broker.ts";
+import { AgentSettings } from "../agent.ts";
 import type { AgentEvent, SessionSpec } from "../backend.ts";
-import { makeBench, oneTurn, takeTurn } from "../../../test/support/model-bench.ts";
+import { brokerAccess, makeBench, oneTurn, takeTurn, targetAt } from "../../../test/support/model-bench.ts";
 import { makeModelBackend, modelBackend, type ModelLimits } from "./model.ts";
 
 const key = "sk-very-secret-0123456789";
@@ -19,13 +20,13 @@ async function bench(t: TestContext, rules: Rule[] = [], limits: Partial<ModelLi
   const provider = await startModelServer(rules, { key });
   t.after(() => provider.close());
   const broker = await startBroker({
-    resolve: async (given) => (given === token ? { baseUrl: `${provider.url}/v1`, key, model: "the-model" } : null),
+    resolve: async (given) => (given === token ? [targetAt({ baseUrl: `${provider.url}/v1`, key })] : []),
     log: { warn: () => undefined },
   });
   t.after(() => broker.close());
   const backend = makeModelBackend({ pauseMs: 1, ...limits });
   const spec = (changed: Partial<SessionSpec> = {}): SessionSpec =>
-    made.spec({ settings: { provider: "scripted" }, broker: { url: broker.url, token, model: "the-model" }, ...changed });
+    made.spec({ settings: { provider: "scripted" }, broker: brokerAccess({ url: broker.url, token }), ...changed });
   const open = async (changed: Partial<SessionSpec> = {}) => {
     const connection = await backend.open(spec(changed), new AbortController().signal);
     t.after(() => connection.close());
@@ -254,9 +255,9 @@ test("the conversation is kept for the connection, and replayed to a new one", a
 
 test("a provider that cannot be reached is a failed turn, not an exception", async (t) => {
   const { turn, spec } = await bench(t);
-  const wrongToken = await turn("go", { broker: { url: spec().broker?.url ?? "", token: "wrong", model: "m" } });
+  const wrongToken = await turn("go", { broker: brokerAccess({ url: spec().broker?.url ?? "", token: "wrong" }) });
   assert.ok(wrongToken.outcome.kind === "failed" && !wrongToken.outcome.retryable);
-  const nobody = await turn("go", { broker: { url: "http://127.0.0.1:1", token, model: "m" } });
+  const nobody = await turn("go", { broker: brokerAccess({ url: "http://127.0.0.1:1", token }) });
   assert.ok(nobody.outcome.kind === "failed" && nobody.outcome.retryable);
 });
 
@@ -283,6 +284,24 @@ test("detection says whether the provider is set up, and how to do it", async ()
   const missing = await detect("local");
   assert.deepEqual([missing.state, missing.fix], ["not found", "tutti providers set local --base-url <url> --model <name>"]);
   assert.equal((await detect()).state, "not found");
+});
+
+test("a fallback that is not set up keeps no agent from its work, but is told; one that stands in for nothing is no fallback", async () => {
+  const environment = { path: "", home: "", providers: ["openai", "google"], signal: new AbortController().signal };
+  const detect = async (settings: object) => {
+    const agent = { name: "a", backend: "model" as const, settings: AgentSettings.parse(settings) };
+    const { state, message, fix } = await modelBackend.detect(agent, environment);
+    return [state, message, fix];
+  };
+  const google = { provider: "google", model: "small" };
+  assert.deepEqual(await detect({ provider: "openai", fallbacks: [google] }), ["ready", "models of openai, then of google", null]);
+  assert.deepEqual(await detect({ provider: "openai", fallbacks: [{ provider: "house" }, google] }), [
+    "ready",
+    'models of openai, then of house, then of google; "house" is not set up',
+    "tutti providers set house --base-url <url> --model <name>",
+  ]);
+  assert.equal((await detect({ provider: "house", fallbacks: [google] }))[0], "not found");
+  assert.throws(() => AgentSettings.parse({ provider: "openai", fallbacks: [{ provider: "demo" }] }), /goes on for no other/);
 });
 
 test("without a provider the agent is unavailable; the demo model needs none", async (t) => {

@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
-import type { LanguageModel, ModelMessage } from "ai";
-import { AppError } from "../../errors.ts";
-import { demoModel, demoModelName, isDemo } from "../../models/demo.ts";
+import type { ModelMessage } from "ai";
+import { isDemo } from "../../models/demo.ts";
 import { instructions } from "../../models/instructions.ts";
-import type { Detection } from "../agent.ts";
+import type { AgentSettings, Detection } from "../agent.ts";
 import type { AgentBackend, AgentConnection, AgentEvent, Outcome, SessionSpec } from "../backend.ts";
-import { askModel, type Reply, type ToolCall } from "./model-call.ts";
+import type { Reply, ToolCall } from "./model-call.ts";
+import { howToSet, modelsOf, type ChosenModel } from "./model-choice.ts";
+import { askModels, beginAgain, makeRotation, type Rotation } from "./model-failover.ts";
+import { makeHistory, type History } from "./model-history.ts";
 import { makeLeave, type Leave } from "./model-leave.ts";
 import { makeTally } from "./model-usage.ts";
 import { startTools, type ToolClient, type ToolResult } from "./tools/client.ts";
@@ -27,41 +29,39 @@ export interface ModelLimits {
 
 const usualLimits: ModelLimits = { calls: 60, silenceMs: 120_000, tries: 5, pauseMs: 500, longestPauseMs: 20_000 };
 
-/** The in-process agent: a tool loop over any OpenAI-compatible provider (through the broker) or the demo model; its tools stand in the session's sandbox. */
+/**
+ * The in-process agent: a tool loop over models of any provider (through the broker, in the provider's own protocol) or the demo
+ * model; its tools stand in the session's sandbox. When one provider cannot answer, the agent's next one goes on.
+ */
 export function makeModelBackend(changed: Partial<ModelLimits> = {}): AgentBackend {
   const limits = { ...usualLimits, ...changed };
   return {
     kind: "model",
-    detect: async (agent, environment) => detectProvider(agent.settings.provider, environment.providers),
+    detect: async (agent, environment) => detectProvider(agent.settings, environment.providers),
     open: (spec, signal) => open(spec, limits, signal),
   };
 }
 
 export const modelBackend: AgentBackend = makeModelBackend();
 
-function detectProvider(provider: string | undefined, known: string[]): Detection {
-  if (provider && (isDemo(provider) || known.includes(provider))) {
-    return {
-      state: "ready",
-      version: null,
-      path: null,
-      message: isDemo(provider) ? "the built-in demo model" : `models of ${provider}`,
-      fix: null,
-    };
+/** Without its provider an agent cannot be used; without a fallback it can, and it is told. */
+function detectProvider({ provider, fallbacks = [] }: AgentSettings, known: string[]): Detection {
+  const program = { version: null, path: null };
+  if (isDemo(provider)) return { state: "ready", ...program, message: "the built-in demo model", fix: null };
+  if (!provider || !known.includes(provider)) {
+    const message = provider ? `the provider "${provider}" is not set up` : "the agent names no provider";
+    return { state: "not found", ...program, message, fix: howToSet(provider) };
   }
-  const message = provider ? `the provider "${provider}" is not set up` : "the agent names no provider";
-  return {
-    state: "not found",
-    version: null,
-    path: null,
-    message,
-    fix: `tutti providers set ${provider ?? "<name>"} --base-url <url> --model <name>`,
-  };
+  const missing = fallbacks.find((fallback) => !known.includes(fallback.provider))?.provider;
+  const models = `models of ${[provider, ...fallbacks.map((fallback) => fallback.provider)].join(", then of ")}`;
+  return missing === undefined
+    ? { state: "ready", ...program, message: models, fix: null }
+    : { state: "ready", ...program, message: `${models}; "${missing}" is not set up`, fix: howToSet(missing) };
 }
 
 async function open(spec: SessionSpec, limits: ModelLimits, signal: AbortSignal): Promise<AgentConnection> {
   signal.throwIfAborted();
-  const model = await modelOf(spec);
+  const rotation = makeRotation(await modelsOf(spec));
   const tools = await startTools(spec);
   if (signal.aborted) {
     await tools.close();
@@ -70,11 +70,11 @@ async function open(spec: SessionSpec, limits: ModelLimits, signal: AbortSignal)
   const closing = new AbortController();
   const leave = makeLeave(spec.permissions);
   // A program's own memory of the conversation does not outlive it: what was said before is given to the model as messages.
-  const messages: ModelMessage[] = spec.past.flatMap(({ prompt, output }): ModelMessage[] => [
-    { role: "user", content: prompt },
-    { role: "assistant", content: output === "" ? "(no answer)" : output },
-  ]);
-  const session: Session = { spec, model, tools, leave, limits, messages };
+  const history = makeHistory<ChosenModel>();
+  for (const { prompt, output } of spec.past) {
+    history.add({ role: "user", content: prompt }, { role: "assistant", content: output === "" ? "(no answer)" : output });
+  }
+  const session: Session = { spec, rotation, tools, leave, limits, history };
   return {
     abilities: { resume: false, permissions: true, usage: true },
     prompt: (text, turnSignal) => takeTurn(session, text, AbortSignal.any([turnSignal, closing.signal])),
@@ -86,42 +86,19 @@ async function open(spec: SessionSpec, limits: ModelLimits, signal: AbortSignal)
   };
 }
 
-interface ChosenModel {
-  name: string;
-  languageModel: LanguageModel;
-  /** The demo model costs nothing; of others only the provider knows, and says it to nobody. */
-  costUsd: number | null;
-  /** Never to be seen in a message. */
-  secrets: string[];
-}
-
-// The SDK takes 100 ms and 30 MB to load: only sessions that need it pay for it.
-async function modelOf({ agent, broker }: SessionSpec): Promise<ChosenModel> {
-  if (isDemo(agent.settings.provider)) return { name: demoModelName, languageModel: demoModel(), costUsd: 0, secrets: [] };
-  if (!broker) {
-    throw new AppError("agent_unavailable", `agent ${agent.name} has no provider to ask`, {
-      why: agent.settings.provider ? `the provider "${agent.settings.provider}" is not set up` : "its settings name no provider",
-      fix: [`tutti providers set ${agent.settings.provider ?? "<name>"} --base-url <url> --model <name>`],
-    });
-  }
-  const { createOpenAICompatible } = await import("@ai-sdk/openai-compatible");
-  const provider = createOpenAICompatible({ name: "broker", baseURL: `${broker.url}/v1`, apiKey: broker.token, includeUsage: true });
-  return { name: broker.model, languageModel: provider.chatModel(broker.model), costUsd: null, secrets: [broker.token] };
-}
-
 interface Session {
   spec: SessionSpec;
-  model: ChosenModel;
+  rotation: Rotation;
   tools: ToolClient;
   leave: Leave;
   limits: ModelLimits;
   /** Everything that was said, kept for the connection; only whole steps enter it. */
-  messages: ModelMessage[];
+  history: History<ChosenModel>;
 }
 
 /** One turn. The last event is always an outcome, whatever happens; a cancelled turn says so, and nothing else. */
 async function* takeTurn(session: Session, text: string, signal: AbortSignal): AsyncGenerator<AgentEvent> {
-  const tally = makeTally(session.model.name, session.model.costUsd);
+  const tally = makeTally({ isChoice: session.rotation.models.length > 1 });
   let outcome: Outcome;
   try {
     outcome = yield* converse(session, text, { signal, tally });
@@ -150,26 +127,29 @@ interface Turn {
 
 /** Ask, do what the model wants done, ask again with the results, until it wants nothing more. */
 async function* converse(session: Session, text: string, turn: Turn): AsyncGenerator<AgentEvent, Outcome> {
-  const { messages, limits, model } = session;
-  messages.push({ role: "user", content: text });
+  const { spec, history, limits, rotation } = session;
+  history.add({ role: "user", content: text });
+  beginAgain(rotation);
   for (let call = 1; call <= limits.calls; call += 1) {
-    const asked = yield* askModel({
-      model: model.languageModel,
-      secrets: model.secrets,
-      instructions: instructions(session.spec.cwd),
-      messages,
+    const asked = yield* askModels({
+      rotation,
+      history,
+      // Never to be seen in a message.
+      secrets: spec.broker ? [spec.broker.token] : [],
+      instructions: instructions(spec.cwd),
       limits,
+      silenceMs: limits.silenceMs,
       signal: turn.signal,
     });
-    turn.tally.add(asked.usage);
     if (asked.kind === "end") return asked.outcome;
+    turn.tally.add(asked.usage, asked.by);
     if (asked.calls.length === 0) {
-      messages.push(asked.message);
+      history.addBy(asked.by, asked.message);
       return asked.text === "" && call === 1 ? emptyAnswer : { kind: "done", output: asked.text };
     }
     const results = yield* runTools(session, asked, turn.signal);
     // Together or not at all: a call without its result would make every later request invalid.
-    messages.push(asked.message, results);
+    history.addBy(asked.by, asked.message, results);
   }
   return {
     kind: "failed",
