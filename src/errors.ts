@@ -28,6 +28,9 @@ const codes = {
 
 export type ErrorCode = keyof typeof codes;
 
+/** The closed list. */
+export const errorCodes = Object.keys(codes) as ErrorCode[];
+
 /** What a caller sees of an error. `fix` holds commands or actions, the most likely first. */
 export interface ErrorBody {
   code: ErrorCode;
