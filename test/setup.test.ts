@@ -90,6 +90,39 @@ test("a failed installation is shown, named, and tried again the next time", (t)
   assert.equal(machine.run().status, 0);
 });
 
+test("the dashboard is built when it is missing, and again only when what it is made of has changed", (t) => {
+  const machine = makeMachine(t);
+  const put = (path: string, text: string): void => {
+    mkdirSync(dirname(join(machine.folder, path)), { recursive: true });
+    writeFileSync(join(machine.folder, path), text);
+  };
+  for (const name of ["index.html", "vite.config.ts", "package.json", "src/main.tsx"]) put(`dashboard/${name}`, "one");
+  put("src/tasks/task.ts", "one");
+  machine.run("packages");
+  put(
+    "node_modules/vite/bin/vite.js",
+    `const fs = require("node:fs"); fs.mkdirSync("dist", { recursive: true }); fs.appendFileSync("../builds", "x"); if (fs.existsSync("../fail")) process.exit(3);`,
+  );
+  const builds = (): number => (existsSync(join(machine.folder, "builds")) ? readFileSync(join(machine.folder, "builds"), "utf8").length : 0);
+  assert.match(machine.run().stderr, /^Building the dashboard .* done/);
+  assert.equal(machine.run().stderr, "");
+  assert.equal(builds(), 1);
+  for (const changed of ["dashboard/src/main.tsx", "src/tasks/task.ts"]) {
+    put(changed, "two");
+    machine.run();
+  }
+  assert.equal(builds(), 3);
+  put("src/tasks/task.test.ts", "tests are no part of it");
+  machine.run();
+  assert.equal(builds(), 3);
+  put("fail", "");
+  put("dashboard/src/main.tsx", "three");
+  assert.equal(machine.run().status, 1);
+  rmSync(join(machine.folder, "fail"));
+  assert.equal(machine.run().status, 0);
+  assert.equal(builds(), 5);
+});
+
 test("a lock file that an ended set-up left behind holds nobody up", (t) => {
   const machine = makeMachine(t);
   const ended = spawnSync(process.execPath, ["--version"]);
@@ -141,7 +174,7 @@ function hideTools(folder: string): Record<string, string> {
   for (const name of ["sh", "touch", "chmod"]) symlinkSync(`/bin/${name}`, join(tools, name));
   const install = `touch ${tools}/bwrap; chmod +x ${tools}/bwrap`;
   writeFileSync(join(tools, "apt-get"), `#!/bin/sh\necho "$@" >> ${folder}/apt\n[ "$1" = update ] || { ${install}; }\n`, { mode: 0o755 });
-  return { PATH: tools, HOME: folder, TUTTI_TEST_POSTGRES: "postgres://somewhere" };
+  return { PATH: tools, HOME: folder, TUTTI_TEST_POSTGRES: "postgres://somewhere", TUTTI_TEST_BROWSER: "somewhere" };
 }
 
 test("what the tests need is installed once by root on Debian, and otherwise named with the one command", (t) => {

@@ -3,13 +3,14 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SetupError, stopOnSignals } from "./command.mjs";
+import { ensureDashboard } from "./dashboard.mjs";
 import { ensurePackages } from "./packages.mjs";
 import { ensureTestTools } from "./tools.mjs";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /**
- * @param {string} what "packages" (also written "start"), or "test": also what the tests start. "check" decides by its arguments.
+ * @param {string} what "packages", "start": also the dashboard, or "test": also what the tests start. "check" decides by its arguments.
  * @param {string[]} args the arguments of the program that follows
  */
 export async function main(what, args) {
@@ -17,6 +18,7 @@ export async function main(what, args) {
   try {
     await ensurePackages(root);
     needNode24();
+    if (what !== "packages" && !(what === "check" && args.includes("--quick"))) await ensureDashboard(root);
     if (what === "test" || (what === "check" && !args.includes("--quick"))) await ensureTestTools(root);
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;

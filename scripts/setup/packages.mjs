@@ -65,7 +65,7 @@ function libc() {
 }
 
 /** Two commands started at once must not install into the same folder: the second waits for the first. */
-async function takeTurn(lock) {
+export async function takeTurn(lock) {
   mkdirSync(join(lock, ".."), { recursive: true });
   for (const end = Date.now() + 600_000; Date.now() < end; await wait(200)) {
     try {
@@ -93,7 +93,7 @@ function isAlive(pid) {
   }
 }
 
-function read(path) {
+export function read(path) {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

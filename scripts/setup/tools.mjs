@@ -1,4 +1,4 @@
-// What the tests start beside Node: PostgreSQL 15 or newer, and bubblewrap. Found where it is; installed only as root on Debian.
+// What the tests start beside Node: PostgreSQL 15 or newer, bubblewrap, Chromium. Found where it is; installed only as root on Debian.
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -6,8 +6,11 @@ import { runQuietly, SetupError } from "./command.mjs";
 
 const oldestPostgres = 15;
 
+/** Where the browser may be; TUTTI_TEST_BROWSER names another. */
+const browsers = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+
 /**
- * Makes sure that the tests find PostgreSQL and bubblewrap.
+ * Makes sure that the tests find PostgreSQL, bubblewrap and Chromium.
  * @param {string} root the repository
  */
 export async function ensureTestTools(root) {
@@ -23,6 +26,7 @@ function missingTools() {
   if (!process.env.TUTTI_TEST_POSTGRES && findPostgres() === null) missing.push("postgresql");
   // Only Linux has bubblewrap; elsewhere Tutti's tests use the other ways to end a process tree.
   if (process.platform === "linux" && findProgram("bwrap", searchPath()) === null) missing.push("bubblewrap");
+  if (!process.env.TUTTI_TEST_BROWSER && !browsers.some((name) => findProgram(name, searchPath()))) missing.push("chromium");
   return missing;
 }
 
@@ -78,7 +82,7 @@ async function installWithApt(root, packages) {
     await runQuietly("Installing postgresql-common (once)", install(["postgresql-common"]), options("common"));
     keepPostgresStopped();
   }
-  await runQuietly(`Installing ${packages.join(" and ")} (once)`, install(packages), options("install"));
+  await runQuietly(`Installing ${packages.join(", ")} (once)`, install(packages), options("install"));
 }
 
 /** Debian starts a server as soon as PostgreSQL is installed. The tests start their own, so the machine gets none that stays. */
