@@ -2,7 +2,8 @@
 // megabytes) and prints where their programs are, one `name=path` a line:
 //   node scripts/agents-for-tests.mjs goose opencode
 // Versions are pinned: a test that breaks because a vendor released something would say nothing about us. What is already
-// there is not installed again. Plain JavaScript, so that any Node from 18 on can run it.
+// there is not installed again. Only free software: a proprietary program is the person's own. Plain JavaScript, so that any Node
+// from 18 on can run it.
 import { execFile } from "node:child_process";
 import { access, constants, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -12,10 +13,16 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const platform = `${process.platform}-${process.arch}`;
 
-// The platform's own package holds the whole program; the package of the vendor's launcher would bring every variant with it.
+// Where there is one, the platform's own package holds the whole program; the launcher's would bring every variant with it.
 const programs = {
+  codex: { package: "@openai/codex", version: "0.169.0", bin: "bin/codex.js" },
+  "codex-acp": { package: "@agentclientprotocol/codex-acp", version: "2.6.0" },
+  gemini: { package: "@google/gemini-cli", version: "0.61.0" },
   goose: { package: `@aaif/goose-binary-${platform}`, version: "0.20.1", bin: "bin/goose" },
+  openclaw: { package: "openclaw", version: "2026.9.6" },
   opencode: { package: `opencode-${platform}`, version: "1.18.33", bin: "bin/opencode" },
+  pi: { package: "@earendil-works/pi-coding-agent", version: "0.87.1" },
+  qwen: { package: "@qwen-code/qwen-code", version: "0.24.4" },
 };
 
 function cacheFolder() {
@@ -34,7 +41,7 @@ async function isProgram(path) {
 async function install(name) {
   const program = programs[name];
   const folder = join(cacheFolder(), `${name}-${program.version}`);
-  const path = join(folder, "node_modules", program.package, program.bin);
+  const path = program.bin ? join(folder, "node_modules", program.package, program.bin) : join(folder, "node_modules", ".bin", name);
   if (await isProgram(path)) return path;
   const staging = `${folder}.${process.pid}`;
   await mkdir(staging, { recursive: true });
@@ -43,14 +50,18 @@ async function install(name) {
   await run("npm", ["install", ...flags, `${program.package}@${program.version}`], { cwd: staging, timeout: 600_000 });
   await rm(folder, { recursive: true, force: true });
   await rename(staging, folder);
-  if (!(await isProgram(path))) throw new Error(`${program.package}@${program.version} does not hold ${program.bin}`);
+  if (!(await isProgram(path))) throw new Error(`${program.package}@${program.version} does not hold ${name}`);
   return path;
 }
 
 const names = process.argv.slice(2);
+if (names[0] === "--list") {
+  console.log(Object.keys(programs).join("\n"));
+  process.exit(0);
+}
 const unknown = names.filter((name) => !Object.hasOwn(programs, name));
 if (names.length === 0 || unknown.length > 0) {
-  console.error(`usage: node scripts/agents-for-tests.mjs ${Object.keys(programs).join("|")} ...`);
+  console.error(`usage: node scripts/agents-for-tests.mjs --list | ${Object.keys(programs).join("|")} ...`);
   if (unknown.length > 0) console.error(`unknown: ${unknown.join(", ")}`);
   process.exit(2);
 }

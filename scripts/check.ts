@@ -18,6 +18,7 @@ const stages: Stage[] = [
   { name: "format", command: [bin("oxfmt"), "--check"] },
   { name: "lint", command: [bin("oxlint")] },
   { name: "types", command: [bin("tsc"), "-p", "."] },
+  { name: "types of the dashboard", command: [bin("tsc"), "-p", "dashboard"] },
   { name: "unused code", command: [bin("knip"), "--no-progress"] },
   { name: "imports, lock, documents", command: [process.execPath, "--disable-warning=ExperimentalWarning", "--test", ...rules] },
 ];

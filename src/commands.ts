@@ -2,10 +2,13 @@ import * as access from "./access/commands.ts";
 import * as agents from "./agents/commands.ts";
 import * as approvals from "./approvals/commands.ts";
 import * as artifacts from "./artifacts/commands.ts";
+import * as doctor from "./doctor/commands.ts";
 import * as events from "./events/commands.ts";
+import * as fleet from "./fleet/commands.ts";
 import * as flows from "./flows/commands.ts";
+import * as inbox from "./inbox/commands.ts";
 import * as models from "./models/commands.ts";
-import * as processes from "./processes/commands.ts";
+import * as notifications from "./notifications/commands.ts";
 import * as projects from "./projects/commands.ts";
 import * as sessions from "./sessions/commands.ts";
 import * as tasks from "./tasks/commands.ts";
@@ -16,6 +19,8 @@ export const entries = [
   access.revokeTokenCommand,
   access.listTokensQuery,
   access.listAuditQuery,
+  access.createLink,
+  access.redeemLink,
   agents.createAgent,
   agents.updateAgent,
   agents.removeAgent,
@@ -29,6 +34,8 @@ export const entries = [
   artifacts.getArtifact,
   events.listEventsQuery,
   events.followEventsStream,
+  fleet.getFleetQuery,
+  fleet.listFleetSessionsQuery,
   flows.lintFlow,
   flows.createRun,
   flows.stopRun,
@@ -36,10 +43,19 @@ export const entries = [
   flows.listRunsQuery,
   flows.getRunQuery,
   flows.listStepsQuery,
+  inbox.listInboxQuery,
+  inbox.markInbox,
   models.setProvider,
   models.removeProvider,
   models.listProvidersQuery,
-  processes.serverDoctor,
+  models.testProviderQuery,
+  models.discoverProviders,
+  notifications.setChannel,
+  notifications.removeChannel,
+  notifications.testChannel,
+  notifications.listChannelsQuery,
+  notifications.listDeliveriesQuery,
+  doctor.serverDoctor,
   projects.createProject,
   projects.updateProject,
   projects.listProjectsQuery,
@@ -50,6 +66,7 @@ export const entries = [
   sessions.readTranscript,
   sessions.sessionDiff,
   sessions.followSessionStream,
+  sessions.followLiveStream,
   tasks.createTask,
   tasks.mergeTask,
   tasks.stopTask,
@@ -57,6 +74,7 @@ export const entries = [
   tasks.retryTask,
   tasks.replyToTask,
   tasks.listTasksQuery,
+  tasks.taskBoard,
   tasks.getTaskQuery,
   tasks.taskDiff,
 ] as const;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { readConfig } from "./config.ts";
+import { listSettings, readConfig, readTerminal } from "./config.ts";
 import { AppError } from "./errors.ts";
 
 const problem = (env: NodeJS.ProcessEnv): AppError => {
@@ -72,11 +72,20 @@ describe("the configuration", () => {
   });
 
   test("knows a provider when its address is named; key and model may be missing", () => {
-    assert.equal(readConfig({ OPENAI_API_KEY: "k" }).openai, null);
     const baseUrl = "http://127.0.0.1:1/v1";
     assert.deepEqual(readConfig({ OPENAI_BASE_URL: baseUrl }).openai, { baseUrl, key: null, model: "default" });
     const full = readConfig({ OPENAI_BASE_URL: baseUrl, OPENAI_API_KEY: "k", OPENAI_MODEL: "m" }).openai;
     assert.deepEqual(full, { baseUrl, key: "k", model: "m" });
+  });
+
+  test("knows a vendor's provider by its key alone; where the vendor is stands elsewhere", () => {
+    assert.deepEqual(readConfig({ OPENAI_API_KEY: "k" }).openai, { baseUrl: null, key: "k", model: "gpt-5.5" });
+    const anthropic = readConfig({ ANTHROPIC_API_KEY: "k", ANTHROPIC_BASE_URL: "http://127.0.0.1:1", ANTHROPIC_MODEL: "m" }).anthropic;
+    assert.deepEqual(anthropic, { baseUrl: "http://127.0.0.1:1", key: "k", model: "m" });
+    for (const name of ["GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"]) {
+      assert.deepEqual(readConfig({ [name]: "k" }).google, { baseUrl: null, key: "k", model: "gemini-2.5-pro" });
+    }
+    assert.equal(readConfig({ GOOGLE_GEMINI_BASE_URL: "http://127.0.0.1:2" }).google?.baseUrl, "http://127.0.0.1:2");
   });
 
   test("reads the port, the names, the log level and the way of processes", () => {
@@ -99,5 +108,77 @@ describe("the configuration", () => {
     assert.match(`${problem({ TUTTI_LOG: "loud" }).message} ${problem({ TUTTI_LOG: "loud" }).why}`, /TUTTI_LOG is "loud".*silent/);
     assert.match(problem({ TUTTI_PROCESSES: "docker" }).why ?? "", /bubblewrap, unshare, group/);
     assert.match(problem({ TUTTI_CRASH_AT: "soon" }).message, /TUTTI_CRASH_AT/);
+  });
+});
+
+describe("the terminal and the desktop", () => {
+  test("colours: NO_COLOR, then FORCE_COLOR, then TERM=dumb; an empty variable counts as not set", () => {
+    const cases: [NodeJS.ProcessEnv, boolean | null, string][] = [
+      [{}, null, "default"],
+      [{ TERM: "xterm" }, null, "default"],
+      [{ TERM: "dumb" }, false, "TERM"],
+      [{ TERM: "dumb", FORCE_COLOR: "1" }, true, "FORCE_COLOR"],
+      [{ FORCE_COLOR: "0" }, false, "FORCE_COLOR"],
+      [{ FORCE_COLOR: "false" }, false, "FORCE_COLOR"],
+      [{ FORCE_COLOR: "1", NO_COLOR: "1" }, false, "NO_COLOR"],
+      [{ FORCE_COLOR: "", NO_COLOR: "" }, null, "default"],
+    ];
+    for (const [env, colour, colourFrom] of cases) {
+      const terminal = readTerminal(env);
+      assert.deepEqual([terminal.colour, terminal.colourFrom], [colour, colourFrom], JSON.stringify(env));
+    }
+    assert.equal(readTerminal({ TERM: "dumb" }).obeys, false);
+    assert.equal(readTerminal({ TERM: "xterm" }).obeys, true);
+  });
+
+  test("a browser appears before the person on a desktop alone: not over ssh, not in CI", () => {
+    assert.equal(readTerminal({ DISPLAY: ":0" }, "linux").desktop, true);
+    assert.equal(readTerminal({ WAYLAND_DISPLAY: "wayland-0" }, "linux").desktop, true);
+    assert.equal(readTerminal({}, "darwin").desktop, true);
+    assert.equal(readTerminal({}, "linux").desktop, false);
+    for (const name of ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "CI"])
+      assert.equal(readTerminal({ DISPLAY: ":0", [name]: "1" }, "darwin").desktop, false, name);
+  });
+
+  test("the folders of the desktop's convention, the shell by its name", () => {
+    const { shell, configHome, cacheHome, zshHome } = readTerminal({ HOME: "/h", SHELL: "/usr/bin/zsh" });
+    assert.deepEqual([shell, configHome, cacheHome, zshHome], ["zsh", "/h/.config", "/h/.cache", "/h"]);
+    const other = readTerminal({ HOME: "/h", XDG_CONFIG_HOME: "/c", XDG_CACHE_HOME: "/k", ZDOTDIR: "/z" });
+    assert.deepEqual([other.shell, other.configHome, other.cacheHome, other.zshHome], [null, "/c", "/k", "/z"]);
+  });
+
+  test("proxies by their names alone", () => {
+    const proxy = "http://user:secret@proxy.example:3128";
+    assert.deepEqual(readTerminal({ HTTPS_PROXY: proxy, http_proxy: proxy }).proxies, {
+      names: ["HTTPS_PROXY", "http_proxy"],
+      used: false,
+      sparesLoopback: false,
+    });
+    const { used, sparesLoopback } = readTerminal({ NODE_USE_ENV_PROXY: "1", NO_PROXY: "example.org, 127.0.0.1" }).proxies;
+    assert.deepEqual([used, sparesLoopback], [true, true]);
+  });
+});
+
+describe("the list of settings", () => {
+  test("has every value of the configuration, and names the variable that decided it", () => {
+    const env = { TUTTI_HOME: "/t", XDG_DATA_HOME: "/d", TUTTI_LOG: "debug", TUTTI_PORT: "" };
+    const settings = listSettings(env);
+    assert.deepEqual(settings.map(({ name }) => name).toSorted(), Object.keys(readConfig(env)).toSorted());
+    const origin = (name: string): string | undefined => settings.find((setting) => setting.name === name)?.origin;
+    assert.deepEqual([origin("home"), origin("logLevel"), origin("port")], ["TUTTI_HOME", "TUTTI_LOG", "default"]);
+    assert.equal(listSettings({ XDG_DATA_HOME: "/d" })[0]?.origin, "XDG_DATA_HOME");
+  });
+
+  test("never shows a secret, whatever variable it came in", () => {
+    const secret = "planted-0815";
+    const names = ["DATABASE_URL", "TUTTI_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"];
+    const env = {
+      ...Object.fromEntries(names.map((name) => [name, secret])),
+      OPENAI_BASE_URL: `http://u:${secret}@127.0.0.1:9/v1`,
+      TUTTI_URL: `http://u:${secret}@127.0.0.1:9`,
+    };
+    const text = JSON.stringify(listSettings(env));
+    assert.doesNotMatch(text, /planted/);
+    assert.match(text, /"databaseUrl","value":"set"/);
   });
 });

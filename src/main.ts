@@ -13,7 +13,7 @@ import { version } from "./version.ts";
  * A second signal while it drains ends it at once.
  */
 async function main(): Promise<void> {
-  const { agent, tour } = readWords();
+  const { agent, tour, background } = readWords();
   const config = readConfig();
   const server = await startServer(config);
   const stopped = new AbortController();
@@ -25,9 +25,9 @@ async function main(): Promise<void> {
     });
   }
   announce(server);
-  if (!tour) return;
   try {
-    await runTour(server, { agent, signal: stopped.signal, command: commandFor(server, config) });
+    if (tour) await runTour(server, { agent, signal: stopped.signal, command: commandFor(server, config) });
+    if (!background && !stopped.signal.aborted) await invite(server);
   } catch (error) {
     stopped.abort();
     await server.stop();
@@ -36,14 +36,15 @@ async function main(): Promise<void> {
 }
 
 /** Throws AppError invalid_input. */
-function readWords(): { agent: string | null; tour: boolean } {
+function readWords(): { agent: string | null; tour: boolean; background: boolean } {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
       options: { "no-tour": { type: "boolean" }, agent: { type: "string" }, background: { type: "boolean" } },
     });
     if (positionals[0] !== "start" || positionals.length > 1) throw new Error(`there is no "${positionals.join(" ")}" here`);
-    return { agent: values.agent ?? null, tour: !values["no-tour"] && !values.background };
+    const background = values.background ?? false;
+    return { agent: values.agent ?? null, tour: !values["no-tour"] && !background, background };
   } catch (error) {
     const message = error instanceof Error ? (error.message.split(". ", 1)[0] ?? "") : String(error);
     throw new AppError("invalid_input", message, {
@@ -61,7 +62,15 @@ function commandFor(server: Server, { userHome }: Config): string {
   return home + shellWord(near.startsWith("..") ? program : near);
 }
 
-/** Last, so that it is not scrolled away; a plain line where no terminal reads it. */
+/** The link to the dashboard, last, so that it is not scrolled away. In the background it would lie in a log. */
+async function invite(server: Server): Promise<void> {
+  const link = await server.link();
+  if (process.stdout.isTTY)
+    print(`\n  dashboard  ${styled("bold", link)}\n             works once, within 5 minutes; another: tutti open\n`);
+  else print(`open=${link}`);
+}
+
+/** A plain line where no terminal reads it. */
 function announce(server: Server): void {
   if (process.stdout.isTTY)
     print(`\n  ${styled("bold", `tutti ${version}`)}  ready at ${server.url}    data ${server.home}    ctrl-c to stop`);

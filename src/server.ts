@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import pino, { type Logger } from "pino";
 import { actorOf } from "./access/authenticate.ts";
 import { ensurePersonToken } from "./access/grant.ts";
+import { Link } from "./access/link.ts";
 import type { Agent } from "./agents/agent.ts";
 import type { AgentBackend } from "./agents/backend.ts";
 import { acpBackend } from "./agents/backends/acp.ts";
@@ -22,16 +23,23 @@ import { lockHome } from "./db/lock.ts";
 import { openDb } from "./db/open.ts";
 import { sql, type Db } from "./db/plan.ts";
 import { serveHttp } from "./entry/http.ts";
+import { openPages } from "./entry/http/pages.ts";
+import { makeMcp } from "./entry/mcp.ts";
+import { openApiText } from "./entry/openapi.ts";
 import { readServerFile, removeServerFile, writeServerFile } from "./entry/server-file.ts";
 import { AppError } from "./errors.ts";
 import { makeBus } from "./events/bus.ts";
 import { startBroker } from "./models/broker.ts";
-import { findProvider, listProviderNames } from "./models/store.ts";
+import { discoverModels, usualPlaces } from "./models/discover.ts";
+import { allProviders, environmentProviders, targetsOf, withoutKey } from "./models/find.ts";
+import type { Target } from "./models/provider.ts";
+import { startNotifier } from "./notifications/notifier.ts";
+import { makeOutbound } from "./notifications/outbound.ts";
 import { startOrchestrators } from "./orchestrators/orchestrators.ts";
 import { receive } from "./orchestrators/receive.ts";
 import { openProcesses } from "./processes/open.ts";
 import { findProgram, readableFor } from "./processes/program.ts";
-import { makeRegistry } from "./registry.ts";
+import { execute, makeRegistry } from "./registry.ts";
 import { keepRunnerLease } from "./runners/lease.ts";
 import { makeLocalLink } from "./runners/link.ts";
 import { startRunner } from "./runners/runner.ts";
@@ -46,6 +54,8 @@ export interface Server {
   url: string;
   token: string;
   home: string;
+  /** A fresh one-time link to the dashboard. */
+  link(): Promise<string>;
   /** Makes the tour's sample repository when it is not there yet; answers its folder. */
   sample(): Promise<string>;
   /** Drains: nothing new is begun, what runs is interrupted and goes on at the next start. Harmless twice. */
@@ -95,30 +105,49 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
     personHome: config.userHome,
   });
   const artifacts = await openArtifacts(home);
-  const environmentProvider = config.openai ? { name: "openai", ...config.openai } : null;
-  const providers = async (): Promise<string[]> => [
-    ...(environmentProvider ? [environmentProvider.name] : []),
-    ...(await listProviderNames(db.read)),
-  ];
+  const sources = { read: db.read, home, environment: environmentProviders(config) };
+  const providers = async (): Promise<string[]> => (await allProviders(sources)).map(({ name }) => name);
   const backends = new Map<string, AgentBackend>([acpBackend, commandBackend, modelBackend].map((backend) => [backend.kind, backend]));
   const detect = makeDetect({ path: config.path, home: config.userHome, providers, backends });
-  const services: Services = { db, clock, bus, artifacts, workspaces, processes, detect, version, home };
+  const outbound = makeOutbound({ allow: config.notifyAllow });
+  const services: Services = {
+    db,
+    clock,
+    bus,
+    artifacts,
+    workspaces,
+    processes,
+    detect,
+    environmentProviders: sources.environment,
+    outbound,
+    version,
+    home,
+  };
 
   const token = await ensurePersonToken(db, { home, now: clock.now() });
-  await ensureAgents(services, defaultAgents(environmentProvider?.name ?? null));
+  await ensureAgents(services, defaultAgents(sources.environment));
 
-  const providerOf = async (agent: Agent): Promise<{ baseUrl: string; key: string | null; model: string } | null> => {
-    const name = agent.settings.provider;
-    if (!name || name === "demo") return null;
-    const found = environmentProvider?.name === name ? environmentProvider : await findProvider(db.read, home, name);
-    return found && { baseUrl: found.baseUrl, key: found.key, model: agent.settings.model ?? found.model };
-  };
-  const broker = await startBroker({ resolve: async (text) => await providerOfToken(db, text, providerOf), log });
+  const modelsOf = (agent: Agent): Promise<Target[]> => targetsOf(sources, agent.settings);
+  const broker = await startBroker({ resolve: async (text) => await modelsOfToken(db, text, modelsOf), log });
   started.push(() => broker.close());
 
   const registry = makeRegistry(entries);
-  const http = await serveHttp({ registry, services, host: "127.0.0.1", port: config.port, hosts: config.hosts, log });
+  const mcp = makeMcp({ registry, services, log });
+  const http = await serveHttp({
+    registry,
+    services,
+    mounts: [mcp],
+    description: openApiText(registry, version),
+    host: "127.0.0.1",
+    port: config.port,
+    hosts: config.hosts,
+    pages: openPages(config.dashboard ?? dashboardFolder),
+    log,
+  });
   started.push(() => http.close());
+  // Before the door: it waits for what is open, and a subscription stays open by itself.
+  started.push(() => mcp.close());
+  for (const { url } of [http, broker]) outbound.serve(url);
 
   const lease = await keepRunnerLease(db, `runner-${instance}`, randomUUID());
   started.push(() => lease.stop());
@@ -146,8 +175,8 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
     runner: { id: lease.runner, epoch: lease.epoch },
     url: http.url,
     brokerOf: async (agent) => {
-      const provider = await providerOf(agent);
-      return provider && { url: broker.url, model: provider.model };
+      const [first, ...others] = (await modelsOf(agent)).map(withoutKey);
+      return first ? { url: broker.url, ...first, fallbacks: others } : null;
     },
     now: clock.now,
     send: (message) => link.server.send(message),
@@ -162,19 +191,30 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
   started.push(() => runner.stop());
   started.push(() => orchestrators.stop());
   await orchestrators.tick();
+  const notifier = startNotifier({ db, bus, outbound, home, now: clock.now, log });
+  started.push(() => notifier.stop());
 
   await writeServerFile(home, { url: http.url, token, pid: process.pid, version });
   started.push(() => removeServerFile(home, process.pid));
   log.info({ url: http.url, store: db.kind, processes: processes.abilities }, "ready");
+  // Nothing waits for it and nothing is added: what was found is told, and `tutti provider discover` looks again.
+  void discoverModels(usualPlaces).then((found) => found.length > 0 && log.info({ found }, "there are model servers on this machine"));
   return {
     url: http.url,
     token,
     home,
+    async link() {
+      const actor = await actorOf(db.read, token);
+      if (!actor) throw new AppError("unauthenticated", "the home's own token was revoked", { fix: ["tutti down", "npm start"] });
+      const { path } = Link.parse(await execute(registry, { actor, services }, "link.create", {}, null));
+      return http.url + path;
+    },
     sample: () => makeSampleRepository({ from: examplesFolder, to: join(home, "sample"), path: config.path }),
     stop: stopAll,
   };
 }
 
+const dashboardFolder = fileURLToPath(new URL("../dashboard/dist", import.meta.url));
 const examplesFolder = fileURLToPath(new URL("../examples/sample", import.meta.url));
 
 /** One server for one home, for as long as the process lives. */
@@ -218,15 +258,11 @@ const toolFolders = (path: string): string[] => [
   ),
 ];
 
-/** The provider behind an agent's session token: what the broker may call for it. */
-async function providerOfToken<Provider>(
-  db: Db,
-  text: string,
-  providerOf: (agent: Agent) => Promise<Provider | null>,
-): Promise<Provider | null> {
+/** The models behind an agent's session token: what the broker may call for it. */
+async function modelsOfToken(db: Db, text: string, modelsOf: (agent: Agent) => Promise<Target[]>): Promise<Target[]> {
   const actor = await actorOf(db.read, text);
-  if (actor?.kind !== "agent") return null;
+  if (actor?.kind !== "agent") return [];
   const row = await db.read.one<{ agent: string }>(sql`select agent from sessions where id = ${actor.session}`);
   const agent = row && (await findAgent(db.read, row.agent));
-  return agent ? await providerOf(agent) : null;
+  return agent ? await modelsOf(agent) : [];
 }

@@ -2,6 +2,8 @@ import type { Artifacts } from "./artifacts/artifact.ts";
 import type { Detect } from "./agents/detect.ts";
 import type { Db } from "./db/plan.ts";
 import type { Bus } from "./events/bus.ts";
+import type { EnvironmentProvider } from "./models/find.ts";
+import type { Outbound } from "./notifications/outbound.ts";
 import type { Processes } from "./processes/process.ts";
 import type { Workspaces } from "./workspaces/workspace.ts";
 
@@ -19,6 +21,10 @@ export interface Services {
   workspaces: Workspaces;
   processes: Processes;
   detect: Detect;
+  /** Providers that variables name; left out: none. */
+  environmentProviders?: readonly EnvironmentProvider[];
+  /** What notifications may reach; left out: public addresses. */
+  outbound?: Outbound;
   version: string;
   home: string;
 }

@@ -23,6 +23,10 @@ const mayUse: Record<string, string[]> = {
   tasks: ["sessions", "access", "events", "db"],
   flows: ["tasks", "events", "db"],
   approvals: ["flows", "tasks", "events", "db"],
+  doctor: ["db"],
+  notifications: ["events", "db"],
+  inbox: ["approvals", "flows", "tasks", "events", "db"],
+  fleet: ["tasks", "sessions", "events", "db"],
   runners: ["sessions", "agents", "workspaces", "processes", "projects", "tasks", "db"],
   orchestrators: ["router", "approvals", "flows", "tasks", "agents", "projects", "access", "events", "db"],
 };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { BrokerAccess } from "../models/model.ts";
 import type { RunningProcess, StartOptions } from "../processes/process.ts";
 import type { Agent, Detection } from "./agent.ts";
 
@@ -7,8 +8,8 @@ export const Usage = z.object({
   inputTokens: z.int(),
   outputTokens: z.int(),
   cachedTokens: z.int(),
-  /** US dollars as the program or provider reports them; null when it does not say. */
-  costUsd: z.number().nullable(),
+  costUsd: z.number().nullable().describe("US dollars as the program or provider reports them; null when it does not say"),
+  provider: z.string().optional().describe("who answered, by the provider's name, where there was a choice"),
 });
 export type Usage = z.infer<typeof Usage>;
 
@@ -17,8 +18,11 @@ export const Outcome = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("done"), output: z.string() }),
   z.object({
     kind: z.literal("failed"),
-    /** model: the provider answered an error; process: the program died; protocol: it broke its protocol; time: a watchdog fired. */
-    cause: z.enum(["model", "process", "protocol", "time"]),
+    cause: z
+      .enum(["model", "process", "protocol", "time"])
+      .describe(
+        "model: the provider answered an error; process: the program died; protocol: it broke its protocol; time: a watchdog fired",
+      ),
     message: z.string(),
     retryable: z.boolean(),
   }),
@@ -69,8 +73,8 @@ export interface SessionSpec {
   home: string;
   /** The whole environment of the agent's processes, already reduced to the allow-list; backends may add their own, never from process.env. */
   env: Record<string, string>;
-  /** Where the broker serves the agent's provider, and the token that opens it for this session; null with vendor or no credentials. */
-  broker: { url: string; token: string; model: string } | null;
+  /** Where the broker serves the agent's models, and the token that opens it for this session; null with vendor or no credentials. */
+  broker: BrokerAccess | null;
   /** The program's id of the conversation to resume; null for a new one. */
   vendorSession: string | null;
   /** What was said before, for programs that cannot resume by themselves. */

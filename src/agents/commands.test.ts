@@ -61,7 +61,9 @@ suite("agents", () => {
   test("an agent that could not work at all is refused", async () => {
     for (const input of [
       { name: "x", backend: "acp" as const, settings: {} },
-      { name: "x", backend: "command" as const, settings: { preset: "goose" } },
+      { name: "x", backend: "command" as const, settings: {} },
+      { name: "x", backend: "command" as const, settings: { preset: "openclaw" } },
+      { name: "x", backend: "acp" as const, settings: { preset: "pi" } },
       { name: "x", backend: "model" as const, settings: {} },
       { name: "Not A Name", ...goose },
       { name: "x", ...goose, limit: 0 },
@@ -102,7 +104,7 @@ suite("agents", () => {
   });
 
   test("a start makes what is missing, looks again for all, and erases nothing that a person saved", async () => {
-    const defaults: NewAgent[] = [
+    const agents: NewAgent[] = [
       {
         name: "demo",
         backend: "model",
@@ -120,6 +122,7 @@ suite("agents", () => {
         settings: { preset: "goose", env: {}, credentials: "vendor", permissions: "auto" },
       },
     ];
+    const defaults = agents.map((agent) => ({ choices: [agent], always: false }));
     const { services } = server;
     await ensureAgents(services, defaults);
     assert.equal((await findAgent(services.db.read, "demo"))?.demo, true);

@@ -1,29 +1,18 @@
 import { z } from "zod";
-import { conflict, invalidInput } from "../errors.ts";
-import { command, listOf, Page, page, query } from "../registry.ts";
+import { conflict } from "../errors.ts";
+import { allProviders } from "../models/find.ts";
+import { command, listOf, Page, page, query, type Context } from "../registry.ts";
 import { Agent, Detection, NewAgent } from "./agent.ts";
+import { checkSettings } from "./check-settings.ts";
 import { agentEvent, agentOf, detectAll, isDemo, planDetections, withDetection } from "./ensure.ts";
+import { AgentCard, toAgentCards } from "./overview.ts";
 import { deleteAgent, findAgent, getAgent, insertAgent, listAgents, listAgentsAfter, updateAgent as writeAgent } from "./store.ts";
 
 const Name = z.strictObject({ name: z.string().min(1).max(100) });
 
-/** What each backend cannot do without. Throws AppError invalid_input. */
-function checkSettings({ name, backend, settings }: Pick<Agent, "name" | "backend" | "settings">): void {
-  if (backend === "acp" && !settings.preset && !settings.command) {
-    throw invalidInput(`agent "${name}" has neither preset nor command`, "an acp agent is a program", [
-      `tutti agents add ${name} --backend acp --preset goose`,
-    ]);
-  }
-  if (backend === "command" && !settings.command) {
-    throw invalidInput(`agent "${name}" has no command`, "a command agent is a program", [
-      `tutti agents add ${name} --backend command --command <program> --command {prompt}`,
-    ]);
-  }
-  if (backend === "model" && !settings.provider) {
-    throw invalidInput(`agent "${name}" has no provider`, "a model is served by somebody", [
-      `tutti agents add ${name} --backend model --provider demo`,
-    ]);
-  }
+/** With the providers that are set up now. Throws AppError invalid_input. */
+async function check(agent: Pick<Agent, "name" | "backend" | "settings">, { read, home, environmentProviders }: Context): Promise<void> {
+  checkSettings(agent, await allProviders({ read, home, environment: environmentProviders }));
 }
 
 export const createAgent = command({
@@ -32,9 +21,12 @@ export const createAgent = command({
   input: NewAgent.strict(),
   output: Agent,
   access: "person",
+  scope: "admin",
   cli: { verb: "agents add", args: ["name"], custom: true },
-  async decide(input, { read, detect, now }) {
-    checkSettings(input);
+  mcp: { tool: "create_agent", group: "agents" },
+  async decide(input, context) {
+    const { read, detect, now } = context;
+    await check(input, context);
     if (await findAgent(read, input.name)) throw conflict(`there is an agent "${input.name}" already`, undefined, ["choose another name"]);
     const agent = agentOf(input, await detect(input));
     return { plan: { statements: [insertAgent(agent, now)], events: [agentEvent("agent.created", agent)] }, result: agent };
@@ -47,12 +39,15 @@ export const updateAgent = command({
   input: Name.extend({
     role: NewAgent.shape.role.unwrap().optional(),
     skills: NewAgent.shape.skills.unwrap().optional(),
-    limit: NewAgent.shape.limit.unwrap().optional(),
+    limit: Agent.shape.limit.optional(),
     settings: NewAgent.shape.settings.optional(),
   }),
   output: Agent,
   access: "person",
-  async decide({ name, role, skills, limit, settings }, { read, detect }) {
+  scope: "admin",
+  mcp: { tool: "update_agent", group: "agents" },
+  async decide({ name, role, skills, limit, settings }, context) {
+    const { read, detect } = context;
     const before = await getAgent(read, name);
     const changed: Agent = {
       ...before,
@@ -61,7 +56,7 @@ export const updateAgent = command({
       limit: limit ?? before.limit,
       settings: settings ?? before.settings,
     };
-    checkSettings(changed);
+    await check(changed, context);
     const agent = { ...withDetection(changed, settings ? await detect(changed) : before.detection), demo: isDemo(changed) };
     return { plan: { statements: [writeAgent(agent)], events: [agentEvent("agent.updated", agent)] }, result: agent };
   },
@@ -73,7 +68,9 @@ export const removeAgent = command({
   input: Name,
   output: Agent,
   access: "person",
+  scope: "admin",
   cli: { verb: "agents remove", args: ["name"], custom: true },
+  mcp: { tool: "remove_agent", group: "agents" },
   async decide({ name }, { read }) {
     const agent = await getAgent(read, name);
     if (agent.active > 0)
@@ -87,11 +84,13 @@ export const listAgentsQuery = query({
   help: "Who can work here, and whether it can be used now.",
   path: "/agents",
   input: z.strictObject(Page.shape),
-  output: listOf(Agent),
+  output: listOf(AgentCard),
   access: "person",
   cli: { verb: "agents", columns: ["name", "backend", "state", "reason", "active", "limit"], custom: true },
-  async run({ limit, cursor }, { read }) {
-    return page(await listAgentsAfter(read, { after: cursor ?? "", limit: limit + 1 }), limit, (agent) => agent.name);
+  mcp: { tool: "list_agents", group: "agents" },
+  async run({ limit, cursor }, { read, now }) {
+    const { items, next } = page(await listAgentsAfter(read, { after: cursor ?? "", limit: limit + 1 }), limit, (agent) => agent.name);
+    return { items: await toAgentCards(read, items, now), next };
   },
 });
 
@@ -102,6 +101,7 @@ export const getAgentQuery = query({
   input: Name,
   output: Agent,
   access: "person",
+  mcp: { tool: "get_agent", group: "agents" },
   run: ({ name }, { read }) => getAgent(read, name),
 });
 
@@ -112,6 +112,7 @@ export const detectAgentQuery = query({
   input: Name,
   output: Detection,
   access: "person",
+  mcp: { tool: "detect_agent", group: "agents" },
   run: async ({ name }, { read, detect }) => await detect(await getAgent(read, name)),
 });
 
@@ -121,6 +122,8 @@ export const refreshAgents = command({
   input: z.strictObject({ name: Name.shape.name.optional() }),
   output: z.object({ items: z.array(Agent) }),
   access: "person",
+  scope: "admin",
+  mcp: { tool: "refresh_agents", group: "agents" },
   async decide({ name }, { read, detect }) {
     const agents = name === undefined ? await listAgents(read) : [await getAgent(read, name)];
     const detections = await detectAll(detect, agents);

@@ -2,6 +2,7 @@ import { canonical } from "../canonical.ts";
 import type { Db, NewEvent, Statement } from "../db/plan.ts";
 import { transact } from "../db/transact.ts";
 import type { Agent, Detection, NewAgent } from "./agent.ts";
+import type { DefaultAgent } from "./defaults.ts";
 import type { Detect } from "./detect.ts";
 import { stateOf } from "./state.ts";
 import { insertAgent, listAgents, updateDetection } from "./store.ts";
@@ -48,26 +49,33 @@ export function planDetections(
 }
 
 /**
- * At the server's start: makes the default agents that are not there yet, and looks again for all that are. What a person
- * saved stays as it is, whatever the probe says.
+ * At the server's start: makes the default agents that are not there yet and can be found, and looks again for all that are. What a
+ * person saved stays as it is, whatever the probe says.
  */
 export async function ensureAgents(
   services: { db: Db; detect: Detect; clock: { now(): number } },
-  defaults: readonly NewAgent[],
+  defaults: readonly DefaultAgent[],
 ): Promise<void> {
   const { db, detect, clock } = services;
   const saved = await listAgents(db.read);
-  const missing = defaults.filter((agent) => !saved.some(({ name }) => name === agent.name));
-  const detections = await detectAll(detect, [...saved, ...missing]);
+  const missing = defaults.filter(({ choices }) => !saved.some(({ name }) => name === choices[0]?.name));
+  const [detections, chosen] = await Promise.all([
+    detectAll(detect, saved),
+    Promise.all(missing.map(async (agent) => await choose(detect, agent))),
+  ]);
   await transact(db, async () => {
     const agents = await listAgents(db.read);
-    const added = missing.flatMap((agent) => {
-      const detection = detections.get(agent.name);
-      return detection && !agents.some(({ name }) => name === agent.name) ? [agentOf(agent, detection)] : [];
-    });
+    const added = chosen.filter((agent) => agent !== null).filter(({ name }) => !agents.some((each) => each.name === name));
     const { statements, events } = planDetections(agents, detections);
     statements.push(...added.map((agent) => insertAgent(agent, clock.now())));
     events.push(...added.map((agent) => agentEvent("agent.created", agent)));
     return { plan: statements.length > 0 ? { statements, events } : null, result: null };
   });
+}
+
+/** The first way that can be used now, else the first whose program is there; null: nothing of it is. */
+async function choose(detect: Detect, { choices, always }: DefaultAgent): Promise<Agent | null> {
+  const found = await Promise.all(choices.map(async (agent) => agentOf(agent, await detect(agent))));
+  const best = found.find(({ detection }) => detection.state === "ready") ?? found.find(({ detection }) => detection.state !== "not found");
+  return best ?? (always ? (found[0] ?? null) : null);
 }

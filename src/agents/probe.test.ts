@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { isAlive, lookAt } from "../processes/proc.ts";
 import type { AgentSettings, Detection } from "./agent.ts";
 import { acpBackend } from "./backends/acp.ts";
 import { commandBackend } from "./backends/command.ts";
-import { launchOf, loginFolders } from "./backends/presets.ts";
+import { launchOf } from "./backends/launch.ts";
+import { loginFolders, presets } from "./backends/presets/table.ts";
 import { isWithinVersions, makeDetect, resolveProgram, versionIn } from "./probe.ts";
 
 let root: string;
@@ -73,8 +75,8 @@ test("a program that does not answer --version is ended in time, with its childr
   const file = program("goose", `echo x >> ${root}/starts; sleep 60 & echo $! >> ${root}/children; wait`);
   const began = performance.now();
   const found = await detect({ preset: "goose" });
-  assert.match(found.message ?? "", /did not answer --version within 2 s/);
-  assert.ok(performance.now() - began < 8000);
+  assert.match(found.message ?? "", /did not answer --version within 4\.5 s/);
+  assert.ok(performance.now() - began < 12_000);
   for (const child of readFileSync(join(root, "children"), "utf8").trim().split("\n")) {
     const found = lookAt(Number(child));
     assert.ok(!found || !isAlive(found), `${child} is alive`);
@@ -133,6 +135,37 @@ test("signed out: with vendor, until the program has a login; with key, until th
   assert.partialDeepStrictEqual(await detect({ preset: "goose", credentials: "key", provider: "local" }), { state: "ready" });
 });
 
+for (const [name, preset] of Object.entries(presets)) {
+  for (const kind of ["acp", "command"] as const) {
+    const way = preset[kind];
+    if (!way) continue;
+    test(`${name} (${kind}): each of its four states, with the one command that mends it`, async () => {
+      const look = (credentials: "vendor" | "none" = "vendor"): Promise<Detection> => detect({ preset: name, credentials }, kind);
+      assert.partialDeepStrictEqual(await look(), { state: "not found", fix: way.install });
+      assert.match(way.install, /^npm install -g @?[\w./-]+$/);
+      const file = program(way.program, "echo 0.0.1");
+      assert.partialDeepStrictEqual(await look(), { state: "unsupported version", version: "0.0.1", fix: way.install });
+      program(way.program, `echo "${name} v${way.versions.from}"`);
+      assert.partialDeepStrictEqual(await look(), { state: "signed out", path: file, fix: preset.signIn });
+      assert.partialDeepStrictEqual(await look("none"), { state: "ready" });
+      for (const login of preset.loginFiles) {
+        // Nobody writes into this pipe: whoever reads it to see what is in it waits for ever.
+        mkdirSync(dirname(join(home, login)), { recursive: true });
+        execFileSync("sh", ["-c", 'mkfifo "$1"', "sh", join(home, login)]);
+        assert.partialDeepStrictEqual(await look(), { state: "ready", version: way.versions.from, path: file, fix: null });
+        rmSync(join(home, login));
+      }
+    });
+  }
+}
+
+test("a preset that cannot be used in this way says in which it can", async () => {
+  assert.partialDeepStrictEqual(await detect({ preset: "pi" }, "acp"), {
+    state: "not found",
+    message: 'the preset "pi" cannot be used with backend acp',
+  });
+});
+
 test("a program without a preset is ready when it can be started, whatever it thinks of --version", async () => {
   const file = program("custom", "exit 4");
   assert.deepEqual(await detect({ command: [file, "acp"] }, "command"), {
@@ -168,7 +201,7 @@ test("what is launched is what was detected, also through a link", async () => {
   symlinkSync(file, join(path, "goose"));
   const settings: AgentSettings = { preset: "goose", env: {}, credentials: "none", permissions: "auto" };
   const found = await detect(settings);
-  const agent = { name: "x", settings } as Parameters<typeof launchOf>[0]["agent"];
+  const agent = { name: "x", backend: "acp", settings } as Parameters<typeof launchOf>[0]["agent"];
   const launch = launchOf({ agent, broker: null, cwd: "/w", env: { PATH: searchPath() }, home: "/h", permissions: "auto" });
   assert.deepEqual(launch.argv, [found.path, "acp"]);
 });

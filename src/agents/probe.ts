@@ -10,7 +10,7 @@ import type { AgentBackend, DetectEnvironment } from "./backend.ts";
 import type { Detect } from "./detect.ts";
 
 /** One `--version` may take so long. Tried twice, because the first start of a large program on a busy machine reads it from the disk. */
-const versionLimitMs = 2000;
+const versionLimitMs = 4500;
 const detectLimitMs = 10_000;
 
 /**

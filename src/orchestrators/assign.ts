@@ -2,6 +2,7 @@ import { agentTokenPlan } from "../access/grant.ts";
 import type { Agent } from "../agents/agent.ts";
 import { listAgents } from "../agents/store.ts";
 import { mergePlans, sql, statement, type Db, type Plan } from "../db/plan.ts";
+import type { BrokerAccess } from "../models/model.ts";
 import { ProjectSettings } from "../projects/project.ts";
 import { route } from "../router/route.ts";
 import type { Assignment, ToRunner } from "../runners/message.ts";
@@ -15,7 +16,7 @@ export interface AssignOptions {
   runner: { id: string; epoch: number };
   /** Where agents reach the server, and their models. */
   url: string;
-  brokerOf(agent: Agent): Promise<{ url: string; model: string } | null>;
+  brokerOf(agent: Agent): Promise<Omit<BrokerAccess, "token"> | null>;
   now(): number;
   send(message: ToRunner): void;
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { AgentSettings } from "../agents/agent.ts";
+import { presets } from "../agents/backends/presets/table.ts";
 import { linkLogins, loginMounts } from "./logins.ts";
 
 describe("the logins that an agent sees", () => {
@@ -32,6 +33,26 @@ describe("the logins that an agent sees", () => {
     assert.deepEqual(loginMounts(agentWith({ command: ["goose"], credentials: "vendor" }), person), nothing);
     assert.deepEqual(loginMounts(agentWith({ preset: "unheard-of", credentials: "vendor" }), person), nothing);
     assert.deepEqual(loginMounts(agentWith({ preset: "opencode", credentials: "vendor" }), person), nothing, "she has none");
+  });
+
+  test("are of every program one's own folders, and never a whole home or all settings", () => {
+    for (const [name, { login }] of Object.entries(presets)) {
+      for (const path of login) {
+        mkdirSync(join(person, path), { recursive: true });
+        assert.doesNotMatch(path, /^\.(?:config|local|cache)?$|^\.local\/share$|\.\.|^\//, path);
+      }
+      const { writable, links } = loginMounts(agentWith({ preset: name, credentials: "vendor" }), person);
+      assert.deepEqual(
+        writable,
+        login.map((path) => join(person, path)),
+        name,
+      );
+      assert.deepEqual(
+        links.map(({ from }) => from),
+        login,
+        name,
+      );
+    }
   });
 
   test("stand in the session's home as links, again and again, in the place of what lay there", async () => {

@@ -1,7 +1,7 @@
 import { lstat, mkdir, rm, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import type { Agent } from "../agents/agent.ts";
-import { loginFolders, presets } from "../agents/backends/presets.ts";
+import { loginFolders, presetNamed } from "../agents/backends/presets/table.ts";
 
 /** What an agent's session sees of the person's own logins. */
 export interface LoginMounts {
@@ -26,7 +26,7 @@ export function loginMounts({ settings }: Pick<Agent, "settings">, personHome: s
  * removed through a link. No process of the session runs at that time.
  */
 export async function linkLogins({ settings }: Pick<Agent, "settings">, home: string, { links }: LoginMounts): Promise<void> {
-  for (const from of presets[settings.preset ?? ""]?.login ?? []) {
+  for (const from of presetNamed(settings.preset)?.login ?? []) {
     const to = links.find((link) => link.from === from)?.to;
     const place = join(home, from);
     await makePlainFolders(home, dirname(from));

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Agent } from "../agents/agent.ts";
 import { Usage, Outcome } from "../agents/backend.ts";
+import { BrokerAccess } from "../models/model.ts";
 import { TranscriptEntry } from "../sessions/session.ts";
 import { TaskSpec } from "../tasks/task.ts";
 
@@ -30,7 +31,7 @@ export const Assignment = z.object({
   agent: Agent.nullable(),
   /** The agent's own token (TUTTI_TOKEN) and where the server is; null without an agent. */
   access: z.object({ url: z.string(), token: z.string() }).nullable(),
-  broker: z.object({ url: z.string(), token: z.string(), model: z.string() }).nullable(),
+  broker: BrokerAccess.nullable(),
   vendorSession: z.string().nullable(),
   /** Turns that ended before, to go on from. */
   past: z.array(z.object({ prompt: z.string(), output: z.string() })),

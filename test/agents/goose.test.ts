@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { makeAcpBackend } from "../../src/agents/backends/acp.ts";
 import { backendSuite } from "../../src/agents/backend.suite.ts";
+import { rowsOf } from "../support/agent-row.ts";
 import { converse, makeRealAgent, type RealAgent } from "../support/real-agent.ts";
 
 // Its pauses between tries would make every failing call take seven seconds.
@@ -10,15 +11,17 @@ const env = { GOOSE_PROVIDER_SKIP_BACKOFF: "true" };
 // It does not answer a cancel while the model is silent.
 const backend = makeAcpBackend({ cancelMs: 1500 });
 
-backendSuite("goose", () => makeRealAgent("goose", backend, { env }));
+backendSuite("goose", () => makeRealAgent("goose", { backend, env }));
+
+rowsOf("goose", { env, hasSuite: ["acp"] });
 
 async function agentFor(t: TestContext): Promise<RealAgent> {
-  const agent = await makeRealAgent("goose", backend, { env });
+  const agent = await makeRealAgent("goose", { backend, env });
   t.after(() => agent.close());
   return agent;
 }
 
-test("goose: a prompt is one request to the model, with the session's token", async (t) => {
+test("goose: a prompt is one request to the model, through the broker", async (t) => {
   const agent = await agentFor(t);
   await converse(agent, ["SAY hello"]);
   const calls = agent.server.requests.filter(({ path }) => path === "/v1/chat/completions");
@@ -26,8 +29,7 @@ test("goose: a prompt is one request to the model, with the session's token", as
     calls.map(({ newest }) => newest),
     ["SAY hello"],
   );
-  const token = agent.spec().broker?.token;
-  assert.deepEqual(new Set(agent.server.requests.map(({ authorization }) => authorization)), new Set([`Bearer ${token}`]));
+  assert.deepEqual(new Set(agent.server.requests.map(({ authorization }) => authorization)), new Set([`Bearer ${agent.key}`]));
 });
 
 test("goose: a limit of the provider is a limit", async (t) => {

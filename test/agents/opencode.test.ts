@@ -4,14 +4,17 @@ import { randomUUID } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { acpBackend, makeAcpBackend } from "../../src/agents/backends/acp.ts";
+import { makeAcpBackend } from "../../src/agents/backends/acp.ts";
 import { backendSuite } from "../../src/agents/backend.suite.ts";
+import { rowsOf } from "../support/agent-row.ts";
 import { converse, makeRealAgent } from "../support/real-agent.ts";
 
-backendSuite("opencode", () => makeRealAgent("opencode", acpBackend));
+backendSuite("opencode", () => makeRealAgent("opencode"));
+
+rowsOf("opencode", { hasSuite: ["acp"] });
 
 test("opencode: a repository's own settings cannot switch off what a person wants to be asked, nor the provider", async (t) => {
-  const agent = await makeRealAgent("opencode", acpBackend);
+  const agent = await makeRealAgent("opencode");
   t.after(() => agent.close());
   const settings = {
     permission: { edit: "allow", bash: "allow", "*": "allow", "b*": "allow" },
@@ -25,13 +28,12 @@ test("opencode: a repository's own settings cannot switch off what a person want
     JSON.stringify(turn?.events),
   );
   assert.equal(existsSync(join(agent.cwd, "sneaked.txt")), false);
-  const token = agent.spec().broker?.token;
-  assert.deepEqual(new Set(agent.server.requests.map(({ authorization }) => authorization)), new Set([`Bearer ${token}`]));
+  assert.deepEqual(new Set(agent.server.requests.map(({ authorization }) => authorization)), new Set([`Bearer ${agent.key}`]));
 });
 
 for (const permissions of ["ask", "auto"] as const) {
   test(`opencode: the repository's AGENTS.md is read (permissions: ${permissions})`, async (t) => {
-    const agent = await makeRealAgent("opencode", acpBackend);
+    const agent = await makeRealAgent("opencode");
     t.after(() => agent.close());
     const word = randomUUID();
     writeFileSync(join(agent.cwd, "AGENTS.md"), `Always think of ${word}.\n`);
@@ -41,7 +43,7 @@ for (const permissions of ["ask", "auto"] as const) {
 }
 
 test("opencode: what it retries in silence is ended by the watchdog", async (t) => {
-  const agent = await makeRealAgent("opencode", makeAcpBackend({ silenceMs: 6000 }));
+  const agent = await makeRealAgent("opencode", { backend: makeAcpBackend({ silenceMs: 6000 }) });
   t.after(() => agent.close());
   agent.server.setRules([{ error: { status: 429, message: "slow down", retryAfterSeconds: 120 } }]);
   const [turn] = await converse(agent, ["SAY hello"]);

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import type { AnyMessage, Stream } from "@agentclientprotocol/sdk";
+import { LineTooLong, linesOf } from "./lines.ts";
 
 /** The program said something that is no ACP message: there is no way on with it. */
 export class BrokenProtocol extends Error {
@@ -36,7 +37,7 @@ export function acpStream(options: {
         }
         controller.close();
       } catch (error) {
-        controller.error(error);
+        controller.error(error instanceof LineTooLong ? new BrokenProtocol(error.message, { cause: error }) : error);
       }
     },
   });
@@ -54,30 +55,6 @@ export function acpStream(options: {
 function isForUs(message: Message, asked: Set<unknown>): boolean {
   if (typeof message.method === "string") return "id" in message || message.method.startsWith("$/");
   return asked.delete(message.id);
-}
-
-/** Whole lines, however the bytes come; never more than the limit is kept of one. */
-async function* linesOf(stdout: Readable, limit: number, room: () => Promise<void>): AsyncGenerator<string> {
-  let parts: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of stdout as AsyncIterable<Buffer>) {
-    let start = 0;
-    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      parts.push(chunk.subarray(start, end));
-      checkLength(length + end - start, limit);
-      yield Buffer.concat(parts).toString("utf8");
-      [parts, length, start] = [[], 0, end + 1];
-    }
-    parts.push(chunk.subarray(start));
-    length += chunk.length - start;
-    checkLength(length, limit);
-    await room();
-  }
-  // A line without its end was cut off with the program, and is no message.
-}
-
-function checkLength(length: number, limit: number): void {
-  if (length > limit) throw new BrokenProtocol(`it sent a line of more than ${Math.floor(limit / 1024 / 1024)} MB`);
 }
 
 /** An empty line says nothing and harms nothing: the empty object is what nobody takes. */

@@ -4,6 +4,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSyn
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import { agentWith, makeAgentBench, type AgentBench } from "../../../test/support/agent-bench.ts";
+import { brokerAccess } from "../../../test/support/model-bench.ts";
 import { until } from "../../../test/support/processes.ts";
 import type { AppError } from "../../errors.ts";
 import type { ProcessAbilities } from "../../processes/process.ts";
@@ -14,7 +15,7 @@ import { writeHomeFiles } from "./home-files.ts";
 
 const scripted = join(import.meta.dirname, "../../../test/support/acp-agents/main.ts");
 const never = new AbortController().signal;
-const broker = { url: "http://127.0.0.1:9", token: "session-token-of-the-test", model: "mock-model" };
+const broker = brokerAccess({ url: "http://127.0.0.1:9", token: "session-token-of-the-test", model: "mock-model" });
 
 const commandFor = (...args: string[]): string[] => [process.execPath, scripted, ...args];
 
@@ -94,6 +95,16 @@ async function withAgent(
   });
   return { connection, bench };
 }
+
+test("one that says that it can resume, and only loads, goes on with its conversation all the same", async (t) => {
+  const { connection, bench } = await withAgent(t, ["good", "lies"]);
+  const { events } = await take(connection, "SAY a word");
+  const vendorSession = events.find((event) => event.kind === "session")?.vendorSession ?? null;
+  await connection.close();
+  const again = await impatient.open(bench.spec({ vendorSession }), never);
+  t.after(() => again.close());
+  assert.match((await take(again, "RECALL")).text, /^You said: SAY a word \| RECALL$/);
+});
 
 suite("what a turn tells", { concurrency: 2 }, () => {
   test("a tool call is told once with its whole input, keeps its first name, and nothing comes after its end", async (t) => {

@@ -14,10 +14,14 @@ import { version } from "../../version.ts";
 import type { AgentBackend, AgentConnection, AgentEvent, Outcome, SessionSpec } from "../backend.ts";
 import { readUpdate, Telling, usageIn } from "./acp-events.ts";
 import { acpStream, BrokenProtocol } from "./acp-stream.ts";
+import { freePort, startCompanion } from "./companion.ts";
+import { detectProgram } from "./detect-program.ts";
 import { writeHomeFiles } from "./home-files.ts";
-import { keepLastWords, withoutSecrets } from "./last-words.ts";
+import { keepLastWords, withoutSecrets, type LastWords } from "./last-words.ts";
+import { acpWayOf, launchOf } from "./launch.ts";
 import { withPast } from "./past.ts";
-import { detectProgram, launchOf, type Preset } from "./presets.ts";
+import type { AcpWay } from "./presets/preset.ts";
+import { presetNamed } from "./presets/table.ts";
 import { outcomeOfModelError } from "./program-error.ts";
 import { Turn } from "./turn.ts";
 
@@ -40,11 +44,11 @@ export interface AcpLimits {
 
 const usualLimits: AcpLimits = { startMs: 60_000, silenceMs: 600_000, cancelMs: 5000, exitMs: 2000, lineLimit: 16 * 1024 * 1024 };
 const protocolVersion = 1;
-const greeting: InitializeRequest = {
+const greeting = (meta: Record<string, unknown> | undefined): InitializeRequest => ({
   protocolVersion,
-  clientCapabilities: { fs: { readTextFile: false, writeTextFile: false }, terminal: false },
+  clientCapabilities: { fs: { readTextFile: false, writeTextFile: false }, terminal: false, ...(meta ? { _meta: meta } : {}) },
   clientInfo: { name: "tutti", title: "Tutti", version },
-};
+});
 
 export function makeAcpBackend(changed: Partial<AcpLimits> = {}): AgentBackend {
   const limits = { ...usualLimits, ...changed };
@@ -59,10 +63,19 @@ export const acpBackend: AgentBackend = makeAcpBackend();
 
 async function open(spec: SessionSpec, limits: AcpLimits, signal: AbortSignal): Promise<AgentConnection> {
   signal.throwIfAborted();
-  const { argv, env, files, preset } = launchOf(spec);
-  await writeHomeFiles(spec.home, files);
-  const started = spec.start({ argv, env, stdin: "pipe", readable: [] });
-  const program = new Program(spec, started, limits, preset);
+  const launch = launchOf(spec, { port: await freePort() });
+  await writeHomeFiles(spec.home, launch.files);
+  const companion = launch.companion && (await startCompanion(spec, launch.companion, launch.env, signal));
+  try {
+    const started = spec.start({ argv: launch.argv, env: launch.env, stdin: "pipe", readable: [] });
+    return await beginWith(new Program(spec, { started, companion }, limits), signal);
+  } catch (error) {
+    await companion?.stop({ graceMs: 0 });
+    throw error;
+  }
+}
+
+async function beginWith(program: Program, signal: AbortSignal): Promise<AgentConnection> {
   try {
     await program.begin(signal);
     return program;
@@ -77,10 +90,12 @@ async function open(spec: SessionSpec, limits: AcpLimits, signal: AbortSignal): 
 class Program implements AgentConnection {
   readonly #spec: SessionSpec;
   readonly #process: RunningProcess;
+  /** What was started beside it, and ends with it. */
+  readonly #companion: RunningProcess | null;
   readonly #limits: AcpLimits;
-  readonly #preset: Preset | null;
+  readonly #way: AcpWay | null;
   readonly #connection: ClientConnection;
-  readonly #lastWords: { line(): Promise<string> };
+  readonly #lastWords: LastWords;
   readonly #secrets: string[];
   #exit: Exit | null = null;
   #closing: Promise<void> | null = null;
@@ -94,12 +109,13 @@ class Program implements AgentConnection {
   #costBefore: number | null = null;
   #running: RunningTurn | null = null;
 
-  constructor(spec: SessionSpec, started: RunningProcess, limits: AcpLimits, preset: Preset | null) {
+  constructor(spec: SessionSpec, { started, companion }: { started: RunningProcess; companion: RunningProcess | null }, limits: AcpLimits) {
     this.#spec = spec;
     this.#process = started;
+    this.#companion = companion;
     this.#limits = limits;
-    this.#preset = preset;
-    this.#hasUsage = preset?.reportsUsage ?? false;
+    this.#way = acpWayOf(spec.agent);
+    this.#hasUsage = this.#way?.usage ?? false;
     this.#secrets = spec.broker ? [spec.broker.token] : [];
     this.#lastWords = keepLastWords(started.stderr, this.#secrets);
     void started.exited.then((exit) => (this.#exit = exit));
@@ -117,14 +133,14 @@ class Program implements AgentConnection {
   }
 
   get abilities(): AgentConnection["abilities"] {
-    return { resume: this.#canResume, permissions: true, usage: this.#hasUsage };
+    return { resume: this.#canResume, permissions: this.#way?.asks ?? true, usage: this.#hasUsage };
   }
 
   /** initialize, then a session: the old one where it can be had, else a new one that is told the past with its first prompt. */
   async begin(signal: AbortSignal): Promise<void> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#limits.startMs)]);
     const { agent } = this.#connection;
-    const answer = await before(limit, agent.request<"initialize">(methods.agent.initialize, greeting));
+    const answer = await before(limit, agent.request<"initialize">(methods.agent.initialize, greeting(this.#way?.clientMeta)));
     if (answer.protocolVersion !== protocolVersion) {
       throw new BrokenProtocol(
         `it speaks version ${JSON.stringify(answer.protocolVersion)} of the protocol, and Tutti speaks ${protocolVersion}`,
@@ -133,16 +149,18 @@ class Program implements AgentConnection {
     const { loadSession = false, sessionCapabilities } = answer.agentCapabilities ?? {};
     const resumes = Boolean(sessionCapabilities?.resume);
     this.#canResume = resumes || loadSession;
-    if (await this.#goOn(limit, resumes ? methods.agent.session.resume : loadSession ? methods.agent.session.load : null)) return;
+    // One says that it can resume, and only loads.
+    if (resumes && (await this.#goOn(limit, methods.agent.session.resume))) return;
+    if (loadSession && (await this.#goOn(limit, methods.agent.session.load))) return;
     const made = await before(limit, agent.request(methods.agent.session.new, { cwd: this.#spec.cwd, mcpServers: [] }));
     this.#session = made.sessionId;
     this.#cost ??= 0;
     this.#untold = this.#spec.past;
   }
 
-  async #goOn(limit: AbortSignal, method: "session/resume" | "session/load" | null): Promise<boolean> {
+  async #goOn(limit: AbortSignal, method: "session/resume" | "session/load"): Promise<boolean> {
     const { vendorSession, cwd } = this.#spec;
-    if (vendorSession === null || method === null) return false;
+    if (vendorSession === null) return false;
     try {
       await before(limit, this.#connection.agent.request(method, { sessionId: vendorSession, cwd, mcpServers: [] }));
       this.#session = vendorSession;
@@ -187,11 +205,11 @@ class Program implements AgentConnection {
     if (this.#running) this.#running.interruption ??= "cancel";
     this.#connection.close();
     // Many programs do not end when their input does.
-    await this.#process.stop({ graceMs: 1000 });
+    await Promise.all([this.#process.stop({ graceMs: 1000 }), this.#companion?.stop({ graceMs: 1000 })]);
   }
 
   async #kill(): Promise<void> {
-    await this.#process.stop({ graceMs: 0 });
+    await Promise.all([this.#process.stop({ graceMs: 0 }), this.#companion?.stop({ graceMs: 0 })]);
   }
 
   // ---- one turn ----
@@ -229,7 +247,12 @@ class Program implements AgentConnection {
         this.#untold = [];
         this.#reportUsage(running, response);
       }
-      return this.#interrupted(running) ?? running.telling.outcome(response?.stopReason ?? "(none given)", Date.now());
+      const failure = response && this.#way?.failureIn?.(response);
+      return (
+        this.#interrupted(running) ??
+        (failure ? outcomeOfModelError(failure, Date.now()) : null) ??
+        running.telling.outcome(response?.stopReason ?? "(none given)", Date.now())
+      );
     } catch (error) {
       return this.#interrupted(running) ?? (await this.#outcomeOf(error));
     }
@@ -342,7 +365,8 @@ class Program implements AgentConnection {
     const { agent } = this.#spec;
     const why = await this.#whyNot(error);
     const isLogin = error instanceof RequestError && error.code === authRequired;
-    const fix = isLogin && this.#preset ? [this.#preset.signIn] : [`tutti agents ${agent.name}`];
+    const signIn = isLogin ? presetNamed(agent.settings.preset)?.signIn : undefined;
+    const fix = signIn ? [signIn] : [`tutti agents ${agent.name}`];
     return new AppError("agent_unavailable", `agent ${agent.name} could not be started`, {
       why: withoutSecrets(why, this.#secrets),
       fix,

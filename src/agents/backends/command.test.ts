@@ -3,11 +3,13 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import { agentWith, makeAgentBench, type AgentBench } from "../../../test/support/agent-bench.ts";
+import { brokerAccess } from "../../../test/support/model-bench.ts";
 import { until } from "../../../test/support/processes.ts";
 import type { AppError } from "../../errors.ts";
 import type { AgentConnection, AgentEvent, Outcome } from "../backend.ts";
 import { backendSuite } from "../backend.suite.ts";
-import { argvWith, commandBackend } from "./command.ts";
+import { commandBackend } from "./command.ts";
+import { argvWith } from "./command-argv.ts";
 
 /** Does what the lines of its input say. */
 const obedient = `input=$(cat)
@@ -24,7 +26,7 @@ printf '%s\\n' "$input" | while IFS= read -r line; do
 done`;
 
 const never = new AbortController().signal;
-const broker = { url: "http://127.0.0.1:9", token: "session-token-of-the-test", model: "mock-model" };
+const broker = brokerAccess({ url: "http://127.0.0.1:9", token: "session-token-of-the-test", model: "mock-model" });
 
 backendSuite("a command with its prompt by stdin", async () => {
   const bench = await makeAgentBench(agentWith("command", { command: ["sh", "-c", obedient] }), { broker });

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { lstat, mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { HomeFile } from "./presets.ts";
+import type { HomeFile } from "./presets/preset.ts";
 
 /**
  * Writes the files that a program reads into a session's home. The home belongs to the agent, which may have left links there in

@@ -12,6 +12,7 @@ test("what is a limit is told apart from what failed", () => {
     "You exceeded your current quota",
     "usage limit reached",
     "You have hit your session limit",
+    '{"error":{"code":8,"status":"RESOURCE_EXHAUSTED"}}',
   ]) {
     assert.equal(outcomeOfModelError(text, now).kind, "limited", text);
   }
@@ -27,6 +28,8 @@ test("what would only be refused again is not to be tried again", () => {
     "Authentication failed. Status: 401 Unauthorized",
     "the model x does not exist",
     "context length exceeded",
+    '{"error":{"message":"x","type":"invalid_request_error"}}',
+    '{"error":{"message":"x","status":"INVALID_ARGUMENT"}}',
   ])
     assert.equal(retryable(text), false, text);
   for (const text of ["Server error (500)", "529 overloaded", "Stream decode error", ""]) assert.equal(retryable(text), true, text);

@@ -11,11 +11,13 @@ export function outcomeOfModelError(text: string, now: number): Outcome {
 }
 
 const isLimit = (text: string): boolean =>
-  /rate.?limit|too many requests|\b429\b|quota|usage limit|(?:hit|reached) your .{0,20}limit|insufficient.credits/i.test(text);
+  /rate.?limit|too many requests|\b429\b|quota|resource_exhausted|usage limit|(?:hit|reached) your .{0,20}limit|insufficient.credits/i.test(
+    text,
+  );
 
 /** What would only be refused again. */
 const isLasting = (text: string): boolean =>
-  /\b(?:400|401|402|403|404|405|413|422)\b|bad request|unauthori[sz]ed|forbidden|authenticat|invalid.{0,10}key|(?:model|deployment) .{0,60}(?:not found|does not exist)|context.{0,10}(?:length|window)/i.test(
+  /\b(?:400|401|402|403|404|405|413|422)\b|bad request|invalid_request|invalid_argument|unauthori[sz]ed|forbidden|authenticat|invalid.{0,10}key|(?:model|deployment) .{0,60}(?:not found|does not exist)|context.{0,10}(?:length|window)/i.test(
     text,
   );
 

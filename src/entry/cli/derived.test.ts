@@ -3,9 +3,9 @@ import { test } from "node:test";
 import type { Command } from "commander";
 import { entries } from "../../commands.ts";
 import { valueOf } from "./derived.ts";
-import { makeProgram } from "./program.ts";
+import { makeWholeProgram } from "./program.ts";
 
-const program = makeProgram();
+const { program } = await makeWholeProgram();
 const verbOf = (noun: string, verb: string): Command | undefined =>
   program.commands.find((command) => command.name() === noun)?.commands.find((command) => command.name() === verb);
 

@@ -7,8 +7,8 @@ import { invalidInput } from "../../errors.ts";
 import type { Entry } from "../../registry.ts";
 import type { OpenClient } from "../client.ts";
 import { connect } from "./connect.ts";
-import { idOf, wantsJson } from "./options.ts";
-import { note, plain, print, shownValue, table, oneLine, printRecord } from "./output.ts";
+import { idOf, listViewOf, wantsJson, withListOptions } from "./options.ts";
+import { note, plain, print, printJson, shownValue, table, oneLine, printRecord, type Column, type ListView } from "./output.ts";
 
 /**
  * Every entry of the registry is a verb: `tutti <noun> <verb>`, its fields as options, made from its schema. The everyday
@@ -57,19 +57,20 @@ function addVerb(command: Command, entry: Entry): void {
     const shape = property.type === "boolean" ? flag : `${flag} <${typeName(property)}>`;
     command.addOption(new Option(shape, property.description ?? ""));
   }
+  if (isList(entry)) withListOptions(command);
   command.action(async (...all: unknown[]) => {
     const self = all.at(-1);
     if (!(self instanceof Command)) return;
+    const given = Object.entries(self.opts<Record<string, string | boolean>>()).filter(([name]) => Object.hasOwn(properties, name));
     const input = Object.fromEntries([
       ...positional.map((name, index) => [name, valueOf(name, String(all[index]), properties[name])]),
-      ...Object.entries(self.opts<Record<string, string | boolean>>()).map(([name, value]) => [
-        name,
-        valueOf(name, value, properties[name]),
-      ]),
+      ...given.map(([name, value]) => [name, valueOf(name, value, properties[name])]),
     ]) as Record<string, unknown>;
-    await call(entry, input, wantsJson(self));
+    await call(entry, input, listViewOf(self), wantsJson(self));
   });
 }
+
+const isList = (entry: Entry): boolean => entry.kind === "query" && entry.output instanceof z.ZodObject && "items" in entry.output.shape;
 
 const typeName = ({ type }: Property): string => (Array.isArray(type) ? type.join("|") : (type ?? "json"));
 
@@ -88,15 +89,18 @@ export function valueOf(name: string, given: string | boolean, property: Propert
   }
 }
 
-async function call(entry: Entry, input: Record<string, unknown>, json: boolean): Promise<void> {
-  const client = (await connect()) as unknown as OpenClient;
+async function call(entry: Entry, input: Record<string, unknown>, view: ListView, json: boolean): Promise<void> {
+  const client = (await connect()).client as unknown as OpenClient;
   switch (entry.kind) {
     case "command":
-      return printResult(await client.command(entry.name, input, { key: randomUUID() }), entry, json);
+      return printResult(await client.command(entry.name, input, { key: randomUUID() }), entry, view, json);
     case "query":
-      return printResult(await client.query(entry.name, input), entry, json);
+      return printResult(await client.query(entry.name, input), entry, view, json);
     case "stream":
-      for await (const { data } of client.follow(entry.name, input)) print(json ? JSON.stringify(data) : plain(JSON.stringify(data)));
+      for await (const { data } of client.follow(entry.name, input)) {
+        if (json) printJson(data);
+        else print(plain(JSON.stringify(data)));
+      }
       return;
     case "blob":
       for await (const chunk of (await client.blob(entry.name, input)).body) await write(chunk);
@@ -109,21 +113,31 @@ async function write(chunk: Uint8Array): Promise<void> {
   if (!stdout.write(stdout.isTTY ? plain(Buffer.from(chunk).toString()) : chunk)) await once(stdout, "drain");
 }
 
-function printResult(result: unknown, entry: Entry, json: boolean): void {
-  if (json || result === null || typeof result !== "object") return print(JSON.stringify(result));
+function printResult(result: unknown, entry: Entry, view: ListView, json: boolean): void {
+  if (json) return printJson(result);
+  if (result === null || typeof result !== "object") return print(JSON.stringify(result));
   if (!("items" in result) || !Array.isArray(result.items)) return printRecord(result, false);
   const rows = result.items as Record<string, unknown>[];
-  const names = entry.cli?.columns ?? Object.keys(rows[0] ?? {}).slice(0, 6);
+  const every = Object.keys(rows[0] ?? {});
+  const usual = entry.cli?.columns ?? every.slice(0, 6);
+  const names = [...usual, ...every.filter((name) => !usual.includes(name))];
   if (rows.length === 0) note("nothing");
   else
     print(
       table(
         rows,
-        names.map((name) => ({ title: titleOf(name), value: (row) => oneLine(shownValue(name, row[name] ?? "")) })),
+        names.map((name) => columnOf(name, !usual.includes(name))),
+        view,
       ),
     );
   if ("next" in result && typeof result.next === "string") note(`there is more: --cursor ${result.next}`);
 }
+
+const columnOf = (name: string, wide: boolean): Column<Record<string, unknown>> => ({
+  title: titleOf(name),
+  value: (row) => oneLine(shownValue(name, row[name] ?? "")),
+  wide,
+});
 
 /** createdAt -> CREATED-AT */
 const titleOf = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter}`).toUpperCase();

@@ -1,8 +1,21 @@
 import type { Command } from "commander";
 import { invalidInput } from "../../errors.ts";
+import type { ListView } from "./output.ts";
 
 /** What the verbs have in common in reading their words. */
 export const wantsJson = (command: Command): boolean => command.optsWithGlobals<{ json?: boolean }>().json === true;
+
+/** What every list can be asked for. */
+export const withListOptions = (command: Command): Command =>
+  command
+    .option("--wide", "every column, and lines as long as they are")
+    .option("--columns <titles>", "these columns in this order, with commas")
+    .option("--no-headers", "without the line of titles");
+
+export function listViewOf(command: Command): ListView {
+  const { wide, columns, headers } = command.opts<{ wide?: boolean; columns?: string; headers?: boolean }>();
+  return { wide, headers, columns: columns?.split(",").map((title) => title.trim()) };
+}
 
 /** For options that may be given several times. */
 export const collect = (value: string, all: string[]): string[] => [...all, value];

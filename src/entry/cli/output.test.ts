@@ -1,6 +1,20 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { brief, count, cut, oneLine, plain, shellWord, shownValue, stateText, table, visible } from "./output.ts";
+import {
+  brief,
+  count,
+  cut,
+  oneLine,
+  pickFields,
+  plain,
+  setColours,
+  shellWord,
+  shownValue,
+  stateText,
+  styled,
+  table,
+  visible,
+} from "./output.ts";
 
 /** What an agent could write to steer a terminal, to hide something from its reader, or to look like something else. */
 const hostile: [string, string][] = [
@@ -103,20 +117,20 @@ suite("tables", () => {
   const columnsOf = (text: string): (number | undefined)[] => text.split("\n").map((line) => /a long|TITLE/.exec(line)?.index);
 
   test("the columns stand below each other, without spaces at the end of a line", () => {
-    const text = table(rows, columns, { isTTY: false, columns: 20 });
+    const text = table(rows, columns, {}, { isTTY: false, columns: 20 });
     assert.equal(new Set(columnsOf(text)).size, 1);
     assert.doesNotMatch(text, / $/m);
   });
 
   test("a pipe gets everything; a terminal lines of its width; a terminal that does not know its width everything", () => {
-    assert.match(table(rows, columns, { isTTY: false, columns: 20 }), /does not fit$/);
-    const narrow = table(rows, columns, { isTTY: true, columns: 24 }).split("\n");
+    assert.match(table(rows, columns, {}, { isTTY: false, columns: 20 }), /does not fit$/);
+    const narrow = table(rows, columns, {}, { isTTY: true, columns: 24 }).split("\n");
     assert.deepEqual(
       narrow.map((line) => Array.from(line).length),
       [21, 24, 24],
     );
     assert.ok(narrow[1]?.endsWith("…"));
-    assert.match(table(rows, columns, { isTTY: true, columns: 0 }), /does not fit$/);
+    assert.match(table(rows, columns, {}, { isTTY: true, columns: 0 }), /does not fit$/);
   });
 
   test("wide letters take two places and combining ones none", () => {
@@ -162,5 +176,46 @@ suite("words", () => {
     assert.equal(shownValue("at", 1000), "1970-01-01T00:00:01.000Z");
     assert.equal(shownValue("limit", 4), "4");
     assert.equal(shownValue("settings", { a: [1] }), '{"a":[1]}');
+  });
+});
+
+suite("how a list is wanted", () => {
+  const columns = [
+    { title: "ID", value: (row: { id: string }) => row.id },
+    { title: "AGE", value: () => "1h", wide: true },
+    { title: "TITLE", value: () => "a title that is long" },
+  ];
+  const rows = [{ id: "T-1" }];
+  const narrow = { isTTY: true, columns: 8 };
+
+  test("wide: every column, and no line is cut", () => {
+    assert.match(table(rows, columns, {}, narrow), /^T-1 {2}a …$/m);
+    assert.match(table(rows, columns, { wide: true }, narrow), /^T-1 {2}1h +a title that is long$/m);
+  });
+
+  test("by titles, in the order in which they were named; without titles; one that is not there is an error that names all", () => {
+    assert.equal(table(rows, columns, { columns: ["title", "age"], headers: false }), "a title that is long  1h");
+    assert.throws(() => table(rows, columns, { columns: ["nope"] }), { code: "invalid_input", why: "there are: id, age, title" });
+  });
+
+  test("fields of objects, of each item of a list, and of what lies in them", () => {
+    assert.deepEqual(pickFields({ a: 1, b: 2 }, ["b"]), { b: 2 });
+    assert.deepEqual(pickFields({ items: [{ a: { b: 1, c: 2 } }, { a: null }], next: "x" }, ["a.b"]), {
+      items: [{ "a.b": 1 }, { "a.b": null }],
+      next: "x",
+    });
+    for (const name of ["c", "a.c", "constructor", "toString"])
+      assert.throws(() => pickFields({ a: { b: 1 } }, [name]), { code: "invalid_input" }, name);
+  });
+
+  test("colours as they were asked for, whatever the stream is; else as it is", () => {
+    try {
+      setColours("always");
+      assert.equal(styled("red", "x", { isTTY: false }), "\u001b[31mx\u001b[39m");
+      setColours("never");
+      assert.equal(styled("red", "x", { isTTY: true }), "x");
+    } finally {
+      setColours("auto");
+    }
   });
 });

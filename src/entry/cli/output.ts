@@ -1,14 +1,21 @@
 import { styleText } from "node:util";
-import type { AppError } from "../../errors.ts";
+import { readTerminal } from "../../config.ts";
+import { invalidInput, type AppError } from "../../errors.ts";
 
-/**
- * stdout carries data, stderr everything else. Colour never says anything alone: each state has a sign and a word.
- * `util.styleText` follows NO_COLOR, FORCE_COLOR and whether the stream is a terminal.
- */
+/** stdout carries data, stderr everything else. Colour never says anything alone: each state has a sign and a word. */
 type Style = Parameters<typeof styleText>[0];
+type Stream = Pick<NodeJS.WriteStream, "isTTY">;
 
-export const styled = (style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string =>
-  styleText(style, text, { stream, validateStream: true });
+let colours: boolean | null = readTerminal().colour;
+
+/** What --color says goes before the environment; "auto" leaves it to that, and then to the stream. */
+export function setColours(choice: "auto" | "always" | "never"): void {
+  colours = choice === "auto" ? readTerminal().colour : choice === "always";
+}
+
+/** Each stream is asked for itself: `tutti ls | less` has colours on stderr alone. */
+export const styled = (style: Style, text: string, stream: Stream = process.stdout): string =>
+  (colours ?? stream.isTTY) ? styleText(style, text, { validateStream: false }) : text;
 
 export const print = (text: string): void => void process.stdout.write(`${text}\n`);
 export const note = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -30,7 +37,7 @@ const signs: Record<string, [string, Style]> = {
 };
 
 /** `✓ done`, `? needs you: approval`: sign, word and reason. */
-export function stateText(state: string, reason: string | null, stream: NodeJS.WriteStream = process.stdout): string {
+export function stateText(state: string, reason: string | null, stream: Stream = process.stdout): string {
   const [sign, style] = signs[state] ?? ["·", "dim"];
   return styled(style, `${sign} ${state}${reason ? `: ${reason}` : ""}`, stream);
 }
@@ -95,21 +102,34 @@ export const count = (number: number, what: string): string => `${number} ${what
 export interface Column<Row> {
   title: string;
   value(row: Row): string;
+  /** Shown only with --wide, or when it is asked for by its title. */
+  wide?: boolean;
 }
 
-/** Columns without borders; cut to the terminal's width, never when piped. */
+/** How a person wants to see a list. */
+export interface ListView {
+  /** Every column, and lines as long as they are. */
+  wide?: boolean;
+  /** Titles of the columns to show, in this order; capitals do not matter. */
+  columns?: string[];
+  headers?: boolean;
+}
+
+/** Columns without borders; cut to the terminal's width, never when piped. Throws AppError invalid_input for a column that is not there. */
 export function table<Row>(
   rows: Row[],
   columns: Column<Row>[],
+  view: ListView = {},
   stream: Pick<NodeJS.WriteStream, "isTTY" | "columns"> = process.stdout,
 ): string {
+  const shown = chosenColumns(columns, view);
   const cells = [
-    columns.map((column) => styled("dim", column.title)),
-    ...rows.map((row) => columns.map((column) => cellText(column.value(row)))),
+    ...(view.headers === false ? [] : [shown.map((column) => styled("dim", column.title))]),
+    ...rows.map((row) => shown.map((column) => cellText(column.value(row)))),
   ];
-  const widths = columns.map((_, index) => Math.max(...cells.map((line) => width(line[index] ?? ""))));
+  const widths = shown.map((_, index) => Math.max(...cells.map((line) => width(line[index] ?? ""))));
   // A terminal that does not know its size says 0.
-  const limit = stream.isTTY && stream.columns > 0 ? stream.columns : Infinity;
+  const limit = stream.isTTY && stream.columns > 0 && !view.wide ? stream.columns : Infinity;
   return cells
     .map((line) => {
       const text = line
@@ -119,6 +139,18 @@ export function table<Row>(
       return width(text) > limit ? cut(text, limit) : text;
     })
     .join("\n");
+}
+
+function chosenColumns<Row>(columns: Column<Row>[], { wide = false, columns: wanted }: ListView): Column<Row>[] {
+  if (!wanted) return columns.filter((column) => wide || !column.wide);
+  return wanted.map((title) => {
+    const found = columns.find((column) => column.title.toLowerCase() === title.toLowerCase());
+    if (found) return found;
+    throw invalidInput(
+      `there is no column "${oneLine(title)}"`,
+      `there are: ${columns.map((column) => column.title.toLowerCase()).join(", ")}`,
+    );
+  });
 }
 
 /** Colours (which `styled` makes) and the text between them on one line. Whatever forgot to clean its text is caught here. */
@@ -170,12 +202,41 @@ export function shownValue(name: string, value: unknown): string {
   return plain(typeof value === "string" ? value : (JSON.stringify(value) ?? ""));
 }
 
+let fields: string[] | null = null;
+
+/** What --json=a,b asks for: only these fields of each object. */
+export function setFields(names: string[] | null): void {
+  fields = names;
+}
+
+/** One object on one line of stdout, with the fields that were asked for. Throws AppError invalid_input for one that it does not have. */
+export const printJson = (value: unknown): void => print(JSON.stringify(fields ? pickFields(value, fields) : value));
+
+/** Of a list the fields of each of its items. `a.b` is a field of a field. */
+export function pickFields(value: unknown, names: string[]): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if ("items" in value && Array.isArray(value.items)) {
+    const items: unknown[] = value.items;
+    return { ...value, items: items.map((item) => pickFields(item, names)) };
+  }
+  return Object.fromEntries(names.map((name) => [name, fieldOf(value, name)]));
+}
+
+function fieldOf(record: object, name: string): unknown {
+  let at: unknown = record;
+  for (const part of name.split(".")) {
+    if (at === null) return null;
+    if (typeof at !== "object" || !Object.hasOwn(at, part)) {
+      throw invalidInput(`there is no field "${oneLine(name)}"`, `there are: ${Object.keys(record).join(", ")}`);
+    }
+    at = (at as Record<string, unknown>)[part];
+  }
+  return at;
+}
+
 /** One `name  value` line for each field. */
 export function printRecord(record: object, json: boolean): void {
-  if (json) {
-    print(JSON.stringify(record));
-    return;
-  }
+  if (json) return printJson(record);
   const longest = Math.max(...Object.keys(record).map((name) => name.length));
   for (const [name, value] of Object.entries(record)) {
     print(`${styled("dim", name.padEnd(longest))}  ${value === null ? styled("dim", "-") : shownValue(name, value)}`);

@@ -5,8 +5,8 @@ import { mkdirSync, readFileSync, writeFileSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { RpcError, serve, type Params, type Wire } from "./wire.ts";
 
-/** resume, load: what it can do with old sessions; without either it forgets. */
-export type Memory = "resume" | "load" | "none";
+/** resume, load: what it can do with old sessions; lies: it says that it can resume, and only loads; without any it forgets. */
+export type Memory = "resume" | "load" | "lies" | "none";
 
 interface Session {
   id: string;
@@ -35,7 +35,7 @@ export function beGood(memory: Memory): void {
     if (memory === "none" || !existsSync(fileOf(id))) throw new RpcError(-32_002, "Resource not found");
     const session = open(id, String(params.cwd), JSON.parse(readFileSync(fileOf(id), "utf8")) as string[]);
     // Loading replays what was said: it must not be taken for news.
-    if (memory === "load") for (const prompt of session.prompts) say(wire, id, `replayed ${prompt}`);
+    if (memory !== "resume") for (const prompt of session.prompts) say(wire, id, `replayed ${prompt}`);
     return {};
   };
 
@@ -44,12 +44,17 @@ export function beGood(memory: Memory): void {
       case "initialize":
         return {
           protocolVersion: 1,
-          agentCapabilities: { loadSession: memory === "load", sessionCapabilities: memory === "resume" ? { resume: {} } : {} },
+          agentCapabilities: {
+            loadSession: memory === "load" || memory === "lies",
+            sessionCapabilities: memory === "resume" || memory === "lies" ? { resume: {} } : {},
+          },
           agentInfo: { name: "good", version: "1.0.0" },
         };
       case "session/new":
         return { sessionId: open(`good-${process.pid}-${Date.now()}-${counter++}`, String(params.cwd), []).id };
       case "session/resume":
+        if (memory === "lies") throw new RpcError(-32_002, "Resource not found");
+        return recall(params, wire);
       case "session/load":
         return recall(params, wire);
       case "session/prompt": {

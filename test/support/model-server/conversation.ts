@@ -62,7 +62,8 @@ export function textOf(content: unknown): string {
 }
 
 /** What agents add to a person's words by themselves (clock, reminders): no prompt of anybody. */
-const additions = /<(info-msg|system-reminder|environment_context|environment_details)>[\s\S]*?<\/\1>/g;
+const additions =
+  /<(info-msg|system-reminder|environment_context|environment_details|session_context)>[\s\S]*?<\/\1>|<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>[\s\S]*?<<<END_OPENCLAW_INTERNAL_CONTEXT>>>|^\[\w{3} [\d: -]+\w+\] (?=\[Working directory)|^\[Working directory: [^\]\n]*\]$|^Runtime: agent=.*$/gm;
 
 /** The newest words of the user and how many tool results came after them. */
 export function newestPrompt(conversation: Conversation): { text: string; results: string[] } {

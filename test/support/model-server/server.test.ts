@@ -197,3 +197,63 @@ test("as a process of its own it prints its address, keeps a log, and ends on SI
   child.kill("SIGTERM");
   assert.equal(await ended, 0);
 });
+
+const geminiTool = {
+  functionDeclarations: [
+    {
+      name: "write_file",
+      parametersJsonSchema: { type: "object", properties: { file_path: {}, content: {} }, required: ["file_path", "content"] },
+    },
+  ],
+};
+const gemini = (method: string, contents: unknown[], more: object = {}): Promise<Response> =>
+  fetch(`${server.url}/v1beta/models/gemini-x:${method}`, {
+    method: "POST",
+    headers: { "x-goog-api-key": "k" },
+    body: JSON.stringify({ contents, ...more }),
+  });
+interface GeminiAnswer {
+  candidates: { content: { parts: { text?: string; functionCall?: { name: string; args: object } }[] }; finishReason?: string }[];
+  usageMetadata?: { promptTokenCount: number; candidatesTokenCount: number };
+  modelVersion: string;
+}
+const said = (text: string): object => ({ role: "user", parts: [{ text }] });
+
+test("Gemini: a tool is called, its result ends the turn, and the key is seen", async () => {
+  const asked = (await (await gemini("generateContent", [said("WRITE a.txt: hello")], { tools: [geminiTool] })).json()) as GeminiAnswer;
+  const call = asked.candidates[0]?.content.parts.find((part) => part.functionCall)?.functionCall;
+  assert.partialDeepStrictEqual(call, { name: "write_file", args: { file_path: "a.txt", content: "hello\n" } });
+  assert.equal(asked.modelVersion, "gemini-x");
+  assert.equal(server.requests.at(-1)?.authorization, "k");
+  const result = { role: "user", parts: [{ functionResponse: { name: "write_file", response: { output: "ok" } } }] };
+  const ended = (await (
+    await gemini("generateContent", [said("WRITE a.txt: hello"), result], { tools: [geminiTool] })
+  ).json()) as GeminiAnswer;
+  assert.match(ended.candidates[0]?.content.parts.map(({ text }) => text).join("") ?? "", /Finished.*ok/);
+  assert.ok((ended.usageMetadata?.promptTokenCount ?? 0) > 0);
+});
+
+test("Gemini: a stream comes in pieces that end with the reason and the usage; errors are in its own shape; tokens are counted", async () => {
+  server.setRules([{ match: "busy", error: { status: 429, message: "slow down" } }]);
+  const text = await (await gemini("streamGenerateContent?alt=sse", [said("SAY: some words")])).text();
+  const chunks = [...text.matchAll(/data: (\{.*\})/g)].map((found) => JSON.parse(found[1] ?? "") as GeminiAnswer);
+  const words = chunks.map((chunk) => chunk.candidates[0]?.content.parts.map((part) => part.text ?? "").join("") ?? "");
+  assert.equal(words.join(""), "some words");
+  assert.ok(words.filter((piece) => piece !== "").length > 1);
+  assert.equal(chunks.at(-1)?.candidates[0]?.finishReason, "STOP");
+  assert.ok(chunks.at(-1)?.usageMetadata && chunks.slice(0, -1).every(({ usageMetadata }) => !usageMetadata));
+  const busy = await gemini("streamGenerateContent?alt=sse", [said("busy")]);
+  assert.deepEqual([busy.status, await busy.json()], [429, { error: { code: 429, message: "slow down", status: "RESOURCE_EXHAUSTED" } }]);
+  const counted = (await (await gemini("countTokens", [said("words")])).json()) as { totalTokens: number };
+  assert.ok(counted.totalTokens > 0);
+});
+
+test("what programs put around a person's words is no part of them", async () => {
+  const texts = [
+    "[Sat 2026-11-21 08:05 UTC] [Working directory: /w]\n\nSAY hello\n\nRuntime: agent=main | host=vm",
+    "<session_context>\nSAY evil\n</session_context>\nSAY hello",
+  ];
+  for (const text of texts) assert.equal((await chat([user(text)])).choices[0]?.message.content, "hello", text);
+  const context = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\nSAY evil\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>";
+  assert.equal((await chat([user("SAY hello"), user(context)])).choices[0]?.message.content, "hello");
+});

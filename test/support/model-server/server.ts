@@ -1,8 +1,9 @@
-// A scripted model server for tests, on loopback: it speaks OpenAI Chat Completions, OpenAI Responses and Anthropic Messages, obeys what
-// prompts say ("WRITE file.txt: hello"), follows rules, and keeps every request. Real agents believe that it is a model.
+// A scripted model server for tests, on loopback: it speaks OpenAI Chat Completions, OpenAI Responses, Anthropic Messages and Gemini,
+// obeys what prompts say ("WRITE file.txt: hello"), follows rules, and keeps every request. Real agents believe that it is a model.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { asObject, isObject, newestPrompt, transcript, type Conversation, type Json } from "./conversation.ts";
 import { anthropic, chat, responses, type Dialect } from "./dialects.ts";
+import { gemini, geminiPath } from "./gemini.ts";
 import { fits, replyOf, type Rule } from "./script.ts";
 
 export type { Rule } from "./script.ts";
@@ -12,7 +13,7 @@ export interface LoggedRequest {
   number: number;
   method: string;
   path: string;
-  /** The authorization header (or Anthropic's x-api-key), as it came. */
+  /** The authorization header, or the key as Anthropic (x-api-key) or Gemini (x-goog-api-key, ?key=) takes it, as it came. */
   authorization: string | null;
   headers: Record<string, string>;
   body: unknown;
@@ -45,7 +46,7 @@ export interface ModelServer {
 
 export interface ModelServerOptions {
   port?: number;
-  /** Requests must carry exactly this key (bearer or x-api-key), else 401. */
+  /** Requests must carry exactly this key (in any of the ways of `authorization`), else 401. */
   key?: string;
 }
 
@@ -55,7 +56,7 @@ interface Waiting {
 }
 
 const dialects: Record<string, Dialect> = { "/chat/completions": chat, "/responses": responses, "/messages": anthropic };
-const modelNames = ["mock-model", "gpt-5.5", "claude-sonnet-4-5"];
+const modelNames = ["mock-model", "gpt-5.5", "claude-sonnet-4-5", "gemini-2.5-pro"];
 
 /** Starts the server on 127.0.0.1. */
 export async function startModelServer(rules: Rule[] = [], options: ModelServerOptions = {}): Promise<ModelServer> {
@@ -85,8 +86,8 @@ export async function startModelServer(rules: Rule[] = [], options: ModelServerO
       response.once("close", one.go);
     });
 
-  const answer = async (request: LoggedRequest, dialect: Dialect, response: ServerResponse): Promise<void> => {
-    const conversation = dialect.read(asObject(request.body));
+  const answer = async (request: LoggedRequest, body: Json, dialect: Dialect, response: ServerResponse): Promise<void> => {
+    const conversation = dialect.read(body);
     const rule = chooseRule(conversation);
     request.newest = newestPrompt(conversation).text;
     request.conversation = transcript(conversation);
@@ -112,23 +113,28 @@ export async function startModelServer(rules: Rule[] = [], options: ModelServerO
   };
 
   const handleRequest = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const path = new URL(incoming.url ?? "/", "http://127.0.0.1").pathname;
-    const body = parse(await readAll(incoming));
+    const url = new URL(incoming.url ?? "/", "http://127.0.0.1");
+    const path = url.pathname;
+    const google = geminiPath(path);
+    const given = parse(await readAll(incoming));
+    const body = google && isObject(given) ? { ...given, model: google.model, stream: google.method.startsWith("stream") } : given;
     if (path.startsWith("/control/")) return control(handle, path, body, response);
-    const request = logged(requests.length, incoming, path, body);
+    const request = logged(requests.length, incoming, url, given);
     requests.push(request);
     response.once("close", () => {
       request.state = response.writableFinished ? "answered" : "cut";
       tell(request);
     });
     const endpoint = path.replace(/^\/v1(?=\/)/, "");
-    const dialect = incoming.method === "POST" ? dialects[endpoint] : undefined;
+    const dialect =
+      incoming.method !== "POST" ? undefined : google && /^(streamG|g)enerateContent$/.test(google.method) ? gemini : dialects[endpoint];
     if (!dialect) tell(request);
     if (options.key !== undefined && request.authorization?.replace(/^Bearer /i, "") !== options.key) {
       tell(request);
       return sendJson(response, 401, (dialect ?? chat).error(401, "the key is wrong"));
     }
-    if (dialect) return answer(request, dialect, response);
+    if (dialect) return answer(request, asObject(body), dialect, response);
+    if (google?.method === "countTokens") return sendJson(response, 200, { totalTokens: Math.ceil(JSON.stringify(given).length / 4) });
     if (endpoint === "/models") return sendJson(response, 200, modelList());
     if (endpoint === "/messages/count_tokens") return sendJson(response, 200, { input_tokens: Math.ceil(JSON.stringify(body).length / 4) });
     return sendJson(response, 404, chat.error(404, `nothing is served at ${incoming.method} ${path}`));
@@ -191,9 +197,9 @@ export async function startModelServer(rules: Rule[] = [], options: ModelServerO
   return handle;
 }
 
-function logged(number: number, incoming: IncomingMessage, path: string, body: unknown): LoggedRequest {
+function logged(number: number, incoming: IncomingMessage, { pathname: path, searchParams }: URL, body: unknown): LoggedRequest {
   const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
-  const authorization = headers.authorization ?? headers["x-api-key"] ?? null;
+  const authorization = headers.authorization ?? headers["x-api-key"] ?? headers["x-goog-api-key"] ?? searchParams.get("key");
   const nothing = { newest: "", conversation: "", tools: [], rule: null };
   return { number, method: incoming.method ?? "", path, authorization, headers, body, ...nothing, state: "open" };
 }

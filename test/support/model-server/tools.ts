@@ -28,7 +28,7 @@ function pathFor(tool: OfferedTool, property: string, path: string, conversation
   const description = `${tool.description} ${asText(asObject(asObject(tool.schema.properties)[property]).description)}`;
   if (isAbsolute(path) || !/absolute/i.test(description)) return path;
   const everything = [conversation.system, ...conversation.said.map(({ text }) => text)].join("\n");
-  const folder = /(?:working directory|cwd)[^\n/]{0,40}(\/[^\s<"'`]+)/i.exec(everything)?.[1];
+  const folder = /(?:working (?:in the )?directory|cwd)[^\n/]{0,40}(\/[^\s<"'`]+)/i.exec(everything)?.[1];
   return folder ? join(folder, path) : path;
 }
 

@@ -2,7 +2,8 @@ import { AppError, type ErrorCode } from "../../../errors.ts";
 import type { TaskDetails } from "../../../tasks/task.ts";
 import type { TuttiClient } from "../connect.ts";
 import { sayOnInterrupt } from "../interrupt.ts";
-import { brief, note, oneLine, print } from "../output.ts";
+import { brief, note, oneLine, print, printJson } from "../output.ts";
+import { keepTitle } from "../title.ts";
 import { makeTeller, watch, type End, type Watched } from "../watch.ts";
 
 /** Watches in the foreground. Ctrl-c leaves the work alone and says how to come back to it. */
@@ -13,6 +14,7 @@ export async function attend(
 ): Promise<End> {
   const id = "task" in what ? what.task : what.run;
   const teller = makeTeller(id);
+  const giveTitleBack = keepTitle(client, id);
   const done = sayOnInterrupt(() => {
     const back = "task" in what ? `tutti logs -f ${id}` : `tutti show ${id}`;
     note(`\nleft ${id}: it goes on    ${back}    tutti stop ${id}`);
@@ -21,6 +23,7 @@ export async function attend(
     return await watch(client, what, { ...options, onEvent: (event) => teller.tell(event) });
   } finally {
     done();
+    giveTitleBack();
     teller.end();
   }
 }
@@ -34,7 +37,7 @@ export async function finishTask(
   await attend(client, { task: id }, options);
   const task = await client.query("task.get", { id });
   if (options.json) {
-    print(JSON.stringify(task));
+    printJson(task);
     process.exitCode = task.state === "done" ? 0 : task.state === "needs you" ? 6 : new AppError(codeOf(task), "").exitCode;
     return;
   }

@@ -1,44 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import type { Command } from "commander";
 import { AppError, invalidInput, notFound } from "../../../errors.ts";
 import { compileFlow } from "../../../flows/compile.ts";
 import { lintText } from "../../../flows/lint.ts";
 import { connect, type TuttiClient } from "../connect.ts";
-import { collect, pairs, wantsJson } from "../options.ts";
-import { note, oneLine, plain, print, stateText } from "../output.ts";
+import type { FlowOptions } from "../grammar/work.ts";
+import { pairs } from "../options.ts";
+import { note, oneLine, plain, print, printJson, stateText } from "../output.ts";
 import { attend } from "./attend.ts";
-
-/** Checking flows, and running them. */
-export function addFlowVerbs(program: Command): void {
-  const flow = program.command("flow").description("check and run flows");
-  flow
-    .command("lint")
-    .description("every mistake with file, line and column; exit code 5 when there are any")
-    .argument("<file>")
-    .action((file: string, _options: unknown, command: Command) => lint(file, wantsJson(command)));
-  flow
-    .command("run")
-    .description("run a flow in this folder's repository")
-    .argument("<file>")
-    .option("--project <folder>", "the repository", ".")
-    .option("--input <name=value>", "an input of the flow; repeatable", collect, [])
-    .option("--agent <name=agent>", "an agent that stands in for a name in the flow; repeatable", collect, [])
-    .option("--detach", "do not wait; print the run's id")
-    .option("--key <key>", "idempotency key: the same key makes the same run")
-    .action(
-      async (file: string, options: FlowOptions, command: Command) => await runFlow(await connect(), file, options, wantsJson(command)),
-    );
-}
-
-interface FlowOptions {
-  project: string;
-  input: string[];
-  agent: string[];
-  detach?: boolean;
-  key?: string;
-}
 
 /** Throws AppError not_found, or invalid_input for what is no file. */
 function readFlowFile(file: string): string {
@@ -75,14 +45,17 @@ export function readFlow(file: string): { source: string; file: string; files: R
   return { source, file: basename(file), files };
 }
 
-function lint(file: string, json: boolean): void {
+/** Says every mistake with its place; sets exit code 5 when there is one. */
+export function lint(file: string, json: boolean): void {
   const { problems } = compileFlow(readFlowFile(file), { file, readFile: (path) => readBeside(file, path) });
-  if (json) print(JSON.stringify({ ok: problems.length === 0, problems }));
+  if (json) printJson({ ok: problems.length === 0, problems });
   else print(problems.length === 0 ? `${file}: no mistakes` : plain(lintText(problems)));
   if (problems.length > 0) process.exitCode = 5;
 }
 
-async function runFlow(client: TuttiClient, file: string, options: FlowOptions, json: boolean): Promise<void> {
+/** Makes a run of the file, and waits for it unless it is detached. Throws AppError for a flow with mistakes, and for a run that failed. */
+export async function runFlow(file: string, options: FlowOptions, json: boolean): Promise<void> {
+  const { client } = await connect();
   const flow = readFlow(file);
   const agents = Object.fromEntries(pairs("--agent", options.agent));
   const inputs = Object.fromEntries(pairs("--input", options.input).map(([name, value]) => [name, valueOf(value)]));
@@ -90,7 +63,8 @@ async function runFlow(client: TuttiClient, file: string, options: FlowOptions, 
   const run = await client.command("run.create", { project: project.id, ...flow, inputs, agents }, { key: options.key ?? randomUUID() });
   if (options.detach) {
     note(`${run.flow} in ${project.id}    tutti show ${run.id}    tutti stop ${run.id}`);
-    print(json ? JSON.stringify(run) : run.id);
+    if (json) printJson(run);
+    else print(run.id);
     return;
   }
   note(`${run.id}  ${oneLine(run.flow)} in ${project.id}    ctrl-c leaves it running    tutti show ${run.id}`);
@@ -103,10 +77,7 @@ async function finishRun(client: TuttiClient, id: string, json: boolean): Promis
   const run = await client.query("run.get", { id });
   const steps = (await client.query("run.steps", { id, limit: 500 })).items;
   process.exitCode = run.state === "done" ? 0 : run.state === "needs you" ? 6 : 1;
-  if (json) {
-    print(JSON.stringify({ ...run, steps }));
-    return;
-  }
+  if (json) return printJson({ ...run, steps });
   if (run.state === "needs you") {
     const open = (await client.query("approval.list", { state: "open", run: id })).items;
     for (const approval of open)

@@ -1,46 +1,28 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir, open, readFile, statfs } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, open as openFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Command } from "commander";
-import { readConfig } from "../../../config.ts";
+import { readConfig, readTerminal } from "../../../config.ts";
 import { AppError } from "../../../errors.ts";
 import { lookAt } from "../../../processes/proc.ts";
-import { findGit } from "../../../workspaces/find-git.ts";
+import { findProgram } from "../../../processes/program.ts";
 import { processAlive, readServerFile } from "../../server-file.ts";
-import { connect } from "../connect.ts";
-import { count, note, oneLine, print, styled } from "../output.ts";
-import { wantsJson } from "../options.ts";
-
-/** The server itself: up, down, doctor. */
-export function addServerVerbs(program: Command): void {
-  program
-    .command("up")
-    .description("start the server in the background")
-    .option("--foreground", "stay in this terminal until ctrl-c")
-    .action(async (options: { foreground?: boolean }, command: Command) => await up(options, wantsJson(command)));
-  program
-    .command("down")
-    .description("stop the server; work goes on at its next start")
-    .action(async (_options: unknown, command: Command) => await down(wantsJson(command)));
-  program
-    .command("doctor")
-    .description("check what Tutti needs; exit code 5 when something is missing")
-    .action(async (_options: unknown, command: Command) => await doctor(wantsJson(command)));
-}
+import { connect, type TuttiClient } from "../connect.ts";
+import { note, print, printJson, styled } from "../output.ts";
 
 const startLimitMs = 20_000;
 const mainFile = fileURLToPath(new URL("../../../main.ts", import.meta.url));
 
-async function up(options: { foreground?: boolean }, json: boolean): Promise<void> {
+/** Starts the server, or says which one runs. Throws AppError unreachable with its last words when it does not start. */
+export async function up(options: { foreground?: boolean }, json: boolean): Promise<void> {
   const config = readConfig();
   const running = await readServerFile(config.home);
   if (running) return say({ ...running, started: false }, json);
   const log = join(config.home, "log", "server.out");
   await mkdir(join(config.home, "log"), { recursive: true, mode: 0o700 });
-  const out = options.foreground ? null : await open(log, "w", 0o600);
+  const out = options.foreground ? null : await openFile(log, "w", 0o600);
   const child = spawn(process.execPath, [mainFile, "start", options.foreground ? "--no-tour" : "--background"], {
     stdio: out ? ["ignore", out.fd, out.fd] : "inherit",
     detached: !options.foreground,
@@ -72,17 +54,18 @@ async function up(options: { foreground?: boolean }, json: boolean): Promise<voi
 }
 
 function say(server: { url: string; pid: number; version: string; started: boolean }, json: boolean): void {
-  if (json) print(JSON.stringify({ url: server.url, pid: server.pid, version: server.version, started: server.started }));
+  if (json) printJson({ url: server.url, pid: server.pid, version: server.version, started: server.started });
   else print(`tutti ${server.version} ${server.started ? "is up" : "was up already"}: ${server.url} (pid ${server.pid})`);
 }
 
 const stopLimitMs = 30_000;
 
-async function down(json: boolean): Promise<void> {
+/** Stops it and waits until it has gone. Throws AppError timed_out. */
+export async function down(json: boolean): Promise<void> {
   const config = readConfig();
   const file = await readServerFile(config.home);
   if (!file) {
-    if (json) print(JSON.stringify({ stopped: false }));
+    if (json) printJson({ stopped: false });
     else note("no server is running");
     return;
   }
@@ -96,61 +79,37 @@ async function down(json: boolean): Promise<void> {
     }
     await wait(20);
   }
-  print(json ? JSON.stringify({ stopped: true, pid: file.pid }) : `stopped (pid ${file.pid})`);
+  if (json) printJson({ stopped: true, pid: file.pid });
+  else print(`stopped (pid ${file.pid})`);
 }
 
 /** A zombie has ended too: whoever adopted it (pid 1 of a container, often) may take a second to notice. */
 const hasEnded = (pid: number): boolean => !processAlive(pid) || lookAt(pid)?.state === "Z";
 
-interface Finding {
-  area: string;
-  state: "ok" | "warning" | "problem";
-  message: string;
-  fix: string | null;
+/** A fresh way into the dashboard: it works once, until `expiresAt`. */
+export async function makeLink(client: TuttiClient, url: string): Promise<{ url: string; expiresAt: number }> {
+  const { path, expiresAt } = await client.command("link.create", {}, { key: randomUUID() });
+  return { url: new URL(path, url).href, expiresAt };
 }
 
-async function doctor(json: boolean): Promise<void> {
-  const config = readConfig();
-  const findings: Finding[] = [];
-  const add = (area: string, state: Finding["state"], message: string, fix: string | null = null): void =>
-    void findings.push({ area, state, message, fix });
-  add("runtime", "ok", `node ${process.version}, sqlite ${process.versions.sqlite ?? "?"}`);
-  const git = findGit(config.path);
-  add("clones", git ? "ok" : "problem", git ?? "git was not found", git ? null : "apt-get install git");
-  if (existsSync(config.home)) {
-    const disk = await statfs(config.home);
-    const freeMb = Math.round((disk.bavail * disk.bsize) / 1_048_576);
-    add("disk", freeMb < 500 ? "problem" : "ok", `${config.home}: ${freeMb} MB free`, freeMb < 500 ? "free some space" : null);
-  } else add("disk", "ok", `${config.home} is not there yet; the first start makes it`);
-  try {
-    const client = await connect();
-    const health = await client.query("server.doctor", {});
-    add("server", "ok", `${health.version} on ${health.store}`);
-    const { processes } = health;
-    add(
-      "sandbox",
-      processes.sandbox ? "ok" : "problem",
-      `${processes.kind}: ${processes.why}`,
-      processes.sandbox ? null : "apt-get install bubblewrap",
-    );
-    for (const agent of (await client.query("agent.list", { limit: 500 })).items) {
-      const { state, message, fix, version } = agent.detection;
-      add("agents", state === "ready" ? "ok" : "warning", `${agent.name}: ${[state, version, message].filter(Boolean).join(", ")}`, fix);
-    }
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    add("server", "problem", error.message, error.fix[0] ?? null);
-  }
-  const problems = findings.filter((finding) => finding.state === "problem").length;
-  if (json) print(JSON.stringify({ ok: problems === 0, findings }));
-  else {
-    for (const finding of findings) print(line(finding));
-    note(problems === 0 ? "no problems" : count(problems, "problem"));
-  }
-  if (problems > 0) process.exitCode = 5;
+/** Prints the link, and opens it where a person sits before a desktop of this machine. */
+export async function open({ print: only = false }: { print?: boolean }, json: boolean): Promise<void> {
+  const { client, url } = await connect();
+  const link = await makeLink(client, url);
+  const { desktop } = readTerminal();
+  const opened = !only && !json && desktop && process.stdout.isTTY && startBrowser(link.url);
+  if (json) return printJson(link);
+  if (!process.stdout.isTTY) return print(`url=${link.url}`);
+  note(opened ? "your browser opens; if it does not, use the link" : "open this link in a browser");
+  print(`${styled("bold", link.url)}    works once, within 5 minutes`);
 }
 
-function line({ area, state, message, fix }: Finding): string {
-  const sign = { ok: styled("green", "✓"), warning: styled("yellow", "!"), problem: styled("red", "✗") }[state];
-  return `${sign} ${area.padEnd(8)}  ${oneLine(message)}${fix ? `\n             ${styled("dim", "try")}  ${oneLine(fix)}` : ""}`;
+/** Whether there was a program to open it with. How that program fares is its own affair. */
+function startBrowser(url: string): boolean {
+  const program = findProgram(process.platform === "darwin" ? "open" : "xdg-open", readConfig().path);
+  if (program === null) return false;
+  const child = spawn(program, [url], { stdio: "ignore", detached: true });
+  child.on("error", () => note("the browser could not be started"));
+  child.unref();
+  return true;
 }
