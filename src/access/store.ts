@@ -67,7 +67,7 @@ export const insertToken = (token: Token, hash: string): Statement =>
 
 export const revokeToken = (id: string, now: number): Statement =>
   statement(
-    sql`update tokens set revoked_at = ${now} where id = ${id} and revoked_at is null and (expires_at is null or expires_at > tutti_now())`,
+    sql`update tokens set revoked_at = ${now} where id = ${id} and revoked_at is null`,
   );
 
 export const revokeTokensOfSession = (session: string, now: number): Statement =>

@@ -2,7 +2,7 @@ import { Outlet, useNavigate, useRouter, useRouterState } from "@tanstack/react-
 import { type AnchorHTMLAttributes, useState } from "react";
 import { useConnection } from "../live/live.ts";
 import { BottomTabs } from "../parts/bottom-tabs.tsx";
-import { Connection, type ConnectionState } from "../parts/connection.tsx";
+import { Connection } from "../parts/connection.tsx";
 import { LinkProvider, type LinkProps } from "../parts/link.tsx";
 import { Rail, type RailItem } from "../parts/rail.tsx";
 import { StatusBar } from "../parts/status-bar.tsx";
@@ -14,8 +14,9 @@ import { Banners } from "./banners.tsx";
 import { useKeys, useShownKeys } from "./keys.ts";
 import { Locked } from "./locked.tsx";
 import { Palette } from "./palette.tsx";
-import { groups, onPhone, type Place, placeOf, places } from "./places.ts";
+import { beyondThumb, groups, onPhone, type Place, placeOf, places } from "./places.ts";
 import { setPreference, usePreferences } from "./preferences.ts";
+import { shownConnection } from "./shown-connection.ts";
 
 /** Around every page: the way to the others, how fresh everything is, the keys of what is shown. */
 export function Layout() {
@@ -51,7 +52,7 @@ function Frame() {
     label,
     icon,
     keys,
-    current: href === place.href,
+    current: href === place.href || (href === "/more" && beyondThumb.some((one) => one.href === place.href)),
     ...(href === "/inbox" && needs > 0 ? { needs } : {}),
   });
   return (
@@ -78,19 +79,6 @@ function Frame() {
       <AllKeys open={open === "keys"} onClose={() => setOpen(null)} />
     </div>
   );
-}
-
-function shownConnection(connection: ReturnType<typeof useConnection>): ConnectionState {
-  switch (connection.state) {
-    case "live":
-      return { kind: "live" };
-    case "stale":
-      return { kind: "stale", since: connection.since };
-    case "connecting":
-      return { kind: "reconnecting" };
-    case "refused":
-      return { kind: "offline", text: "signed out" };
-  }
 }
 
 /** The parts write plain addresses; inside of the dashboard a click is the router's. */

@@ -1,4 +1,4 @@
-import { Bot, FolderGit2, Inbox, Kanban, LayoutGrid, ListTree } from "lucide-react";
+import { Bot, Ellipsis, FolderGit2, Inbox, Kanban, LayoutGrid, ListTree } from "lucide-react";
 import type { IconShape } from "../parts/icon.tsx";
 
 export interface Place {
@@ -22,11 +22,15 @@ export const groups = [
   { title: "Run it", places: [agents, projects] },
 ] as const;
 
-/** At most five reach a thumb. */
-export const onPhone = [inbox, fleet, board, runs, projects] as const;
+const more: Place = { href: "/more", label: "More", icon: Ellipsis, keys: "g m" };
+
+/** At most five reach a thumb; the last leads to the others. */
+export const onPhone = [inbox, fleet, board, runs, more] as const;
+
+export const beyondThumb = [agents, projects] as const;
 
 export const places: readonly Place[] = groups.flatMap((group): readonly Place[] => group.places);
 
 /** Where an address belongs: a task is work on the board, a run is one of the runs. */
 export const placeOf = (path: string): Place =>
-  places.find(({ href }) => path === href || path.startsWith(`${href}/`)) ?? (path.startsWith("/tasks/") ? board : inbox);
+  [...places, more].find(({ href }) => path === href || path.startsWith(`${href}/`)) ?? (path.startsWith("/tasks/") ? board : inbox);

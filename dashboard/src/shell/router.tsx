@@ -85,8 +85,14 @@ const projects = createRoute({
   component: lazyRouteComponent(() => import("../projects/projects-page.tsx"), "ProjectsPage"),
 });
 
+const more = createRoute({
+  getParentRoute: () => root,
+  path: "/more",
+  component: lazyRouteComponent(() => import("../more/more-page.tsx"), "MorePage"),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, inbox, fleet, board, task, runs, run, agents, projects]),
+  routeTree: root.addChildren([home, inbox, fleet, board, task, runs, run, agents, projects, more]),
   defaultPreload: "intent",
   scrollRestoration: true,
   // What a page shows comes from the query cache, which knows by itself when it is stale.
