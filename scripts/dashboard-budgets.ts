@@ -32,9 +32,10 @@ try {
   for (const [name, measure] of Object.entries(parts)) {
     if (!wanted.includes(name)) continue;
     console.error(`measuring: ${name}`);
-    const found = await measure(browser, server, Number(values.slower));
-    for (const figure of found) console.log(lineOf(figure));
-    figures.push(...found);
+    await measure(browser, server, Number(values.slower), (...found) => {
+      for (const figure of found) console.log(lineOf(figure));
+      figures.push(...found);
+    });
   }
 } finally {
   await browser.close();

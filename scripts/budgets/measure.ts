@@ -13,6 +13,9 @@ export interface Figure {
   note?: string;
 }
 
+/** Takes figures as they are found. */
+type Add = (...figures: Figure[]) => void;
+
 interface Room {
   page: Page;
   context: BrowserContext;
@@ -38,10 +41,9 @@ const listRow = "[role=option]";
 const gridRow = "[role=row][data-key]";
 
 /** First loads: nothing is cached, and the server has everything. */
-export async function measureLoads(browser: Browser, server: BigServer, slower: number): Promise<Figure[]> {
+export async function measureLoads(browser: Browser, server: BigServer, slower: number, add: Add): Promise<void> {
   const room = await openRoom(browser, server, slower);
   const { page, cdp, context } = room;
-  const figures: Figure[] = [];
   await cdp.send("Network.enable");
   const load = async (rounds: number) => {
     const found = [];
@@ -65,7 +67,7 @@ export async function measureLoads(browser: Browser, server: BigServer, slower: 
     };
   };
   const near = await load(5);
-  figures.push(
+  add(
     { what: "LCP of the inbox, from this machine", value: near.lcp, unit: "ms", limit: 1_200, note: "median of 5, nothing cached" },
     { what: "layout shift while it loads", value: near.cls, unit: "", limit: 0.05, note: "the worst of 5" },
     { what: "TBT while it loads", value: near.blocked, unit: "ms", limit: 150, note: "median of 5" },
@@ -74,16 +76,14 @@ export async function measureLoads(browser: Browser, server: BigServer, slower: 
   const network = { offline: false, latency: 40, downloadThroughput: (10 * 1_024 * 1_024) / 8, uploadThroughput: (10 * 1_024 * 1_024) / 8 };
   await cdp.send("Network.emulateNetworkConditions", network);
   const far = await load(3);
-  figures.push({ what: "LCP of the inbox over 10 Mbit/s with 40 ms", value: far.lcp, unit: "ms", limit: 2_000, note: "median of 3" });
+  add({ what: "LCP of the inbox over 10 Mbit/s with 40 ms", value: far.lcp, unit: "ms", limit: 2_000, note: "median of 3" });
   await context.close();
-  return figures;
 }
 
 /** What a person does, by real keys and presses, and how long each took until it was painted. */
-export async function measureUse(browser: Browser, server: BigServer, slower: number): Promise<Figure[]> {
+export async function measureUse(browser: Browser, server: BigServer, slower: number, add: Add): Promise<void> {
   const room = await openRoom(browser, server, slower);
   const { page, cdp, context } = room;
-  const figures: Figure[] = [];
   const all: number[] = [];
   let longest = { ms: 0, where: "" };
   /** Collects the interactions that were made since the last time. */
@@ -97,7 +97,7 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
     all.push(...values);
     if (task > longest.ms) longest = { ms: task, where };
     if (values.length > 0)
-      figures.push({
+      add({
         what: `interaction to paint: ${where}`,
         value: percentile(values, 0.75),
         unit: "ms",
@@ -127,7 +127,7 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
     const opened = `document.querySelector(${JSON.stringify(`[data-key="${name}"][aria-current]`)}) !== null && document.querySelector(".answer, .pane__body h3") !== null`;
     peeks.push(await timed(page, () => row.click(), opened));
   }
-  figures.push({ what: "a peek is open", value: percentile(peeks, 0.95), unit: "ms", limit: 100, note: `p95 of ${peeks.length}` });
+  add({ what: "a peek is open", value: percentile(peeks, 0.95), unit: "ms", limit: 100, note: `p95 of ${peeks.length}` });
   await took("presses in the inbox");
 
   await page.keyboard.press("Control+k");
@@ -139,7 +139,7 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
     strokes.push(await timed(page, () => page.keyboard.press(key), shown(".palette__item, .palette__list + p")));
     await wait(60);
   }
-  figures.push({
+  add({
     what: "a key in the palette until its results",
     value: percentile(strokes, 0.95),
     unit: "ms",
@@ -162,7 +162,7 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
     await page.mouse.wheel(0, 400);
     await wait(50);
   }
-  figures.push({
+  add({
     what: "frames while the fleet's table scrolls",
     value: percentile(await frames, 0.95),
     unit: "ms",
@@ -204,7 +204,7 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
   await wait(1_000);
   await forget(page);
   const diff = await timed(page, () => page.keyboard.press("2"), shown(".dl", 20));
-  figures.push({ what: "a diff of 20,000 lines is open", value: diff, unit: "ms", limit: null });
+  add({ what: "a diff of 20,000 lines is open", value: diff, unit: "ms", limit: null });
   await wait(500);
   await took("the tab of a diff of 20,000 lines");
 
@@ -237,7 +237,7 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
       await wait(1_000);
     }
   }
-  figures.push({
+  add({
     what: "to a screen that was seen before",
     value: percentile(again, 0.95),
     unit: "ms",
@@ -245,7 +245,7 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
     note: `p95 of ${again.length}`,
   });
   await took("going between screens");
-  figures.push(
+  add(
     { what: "INP of all of it", value: percentile(all, 0.75), unit: "ms", limit: 100, note: `p75 of ${all.length}` },
     { what: "the slowest interaction", value: Math.max(...all), unit: "ms", limit: 200 },
     { what: "the longest task", value: longest.ms, unit: "ms", limit: 200, note: longest.where },
@@ -260,27 +260,25 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
     },
   );
   await context.close();
-  return figures;
 }
 
 /** What a thousand agents do to a page that is open. */
-export async function measureLive(browser: Browser, server: BigServer, slower: number): Promise<Figure[]> {
+export async function measureLive(browser: Browser, server: BigServer, slower: number, add: Add): Promise<void> {
   const room = await openRoom(browser, server, slower);
   const { page, cdp, context } = room;
-  const figures: Figure[] = [];
   // One event a minute and agent: about 17 each second.
   const usual = 17;
   await page.goto(`${server.url}/fleet`);
   await page.locator(gridRow).first().waitFor();
   await wait(4_000);
-  figures.push({
+  add({
     what: "the fleet's page when nothing happens",
     value: 100 * (await busyDuring(cdp, () => wait(10_000))),
     unit: "% of a core",
     limit: 10,
   });
   const busy = await busyDuring(cdp, () => server.order({ kind: "play", events: usual * 15, perSecond: usual }));
-  figures.push({ what: `the fleet's page at ${usual} events/s`, value: 100 * busy, unit: "% of a core", limit: null });
+  add({ what: `the fleet's page at ${usual} events/s`, value: 100 * busy, unit: "% of a core", limit: null });
 
   await page.goto(`${server.url}/board?view=list`);
   await page.locator(gridRow).nth(5).waitFor();
@@ -299,7 +297,7 @@ export async function measureLive(browser: Browser, server: BigServer, slower: n
   }
   await server.order({ kind: "pause" });
   await playing;
-  figures.push({
+  add({
     what: `from an event to its pixels at ${usual} events/s`,
     value: percentile(late, 0.95),
     unit: "ms",
@@ -317,7 +315,7 @@ export async function measureLive(browser: Browser, server: BigServer, slower: n
     await page.waitForFunction(`document.querySelector("[role=log]").textContent.includes("number ${spoken}. ")`);
     said.push(performance.now() - began);
   }
-  figures.push({
+  add({
     what: "from the last words to the page, of 50,000 entries",
     value: Math.max(...said),
     unit: "ms",
@@ -326,7 +324,7 @@ export async function measureLive(browser: Browser, server: BigServer, slower: n
   });
 
   const { longest } = await seen(page);
-  figures.push({ what: "the longest task while it listens", value: longest, unit: "ms", limit: 200 });
+  add({ what: "the longest task while it listens", value: longest, unit: "ms", limit: 200 });
 
   // Ten minutes of it at once, on the page that shows most.
   for (const address of ["/inbox", "/fleet?lens=table"]) {
@@ -342,7 +340,7 @@ export async function measureLive(browser: Browser, server: BigServer, slower: n
     await wait(3_000);
     const after = await seen(page);
     const heap = await heapOf(cdp);
-    figures.push(
+    add(
       { what: `longest task during 5,000 events, ${address}`, value: after.longest, unit: "ms", limit: 200, note: "200 events/s" },
       {
         what: `heap after 5,000 events, ${address}`,
@@ -354,7 +352,7 @@ export async function measureLive(browser: Browser, server: BigServer, slower: n
       { what: `nodes after 5,000 events, ${address}`, value: await nodesOf(cdp), unit: "", limit: null },
     );
   }
-  figures.push({
+  add({
     what: "errors and refusals of the live page",
     value: room.complaints.length,
     unit: "",
@@ -362,5 +360,4 @@ export async function measureLive(browser: Browser, server: BigServer, slower: n
     note: room.complaints.slice(0, 3).join("; "),
   });
   await context.close();
-  return figures;
 }
