@@ -90,7 +90,7 @@ const work = ({ tasks, agents }: Sizes, now: number): Sql[] => {
   const title = sql`case n % 6 when 0 then 'Fix the rounding of prices in the basket, line ' || n when 1 then 'Add a test for the discount of order ' || n
     when 2 then 'Rename the parser''s options (' || n || ')' when 3 then 'Update dependency number ' || n
     when 4 then 'Explain why request ' || n || ' is slow and make it faster' else 'Remove the old way of exporting, part ' || n end`;
-  const agent = sql`case when n > ${agents} and n <= 1500 then null else 'agent-' || (1 + (n - 1) % ${agents}) end`;
+  const agent = sql`case when n > ${agents} and n <= 1500 then null else 'agent-' || (1 + (n - 1) % cast(${agents} as integer)) end`;
   return [
     sql`
       insert into tasks (id, project, kind, state, reason, priority, attempt, needs_left, ready_at, agent, session, runner, runner_epoch,
@@ -120,14 +120,14 @@ const conversations = ({ tasks, agents }: Sizes, now: number): Sql[] => {
     sql`
       insert into sessions (id, project, task, agent, state, branch, base, commit_id, not_included, demo, created_at, updated_at)
       ${numbers(tasks)}
-      select 'S-' || (1000 + n), ${projectOf}, 'T-' || (1000 + n), 'agent-' || (1 + (n - 1) % ${agents}),
+      select 'S-' || (1000 + n), ${projectOf}, 'T-' || (1000 + n), 'agent-' || (1 + (n - 1) % cast(${agents} as integer)),
              case when n <= ${agents} then 'running' else 'done' end, 'tutti/T-' || (1000 + n), null,
              case when n > 1700 and n <= 1850 then 'c0ffee' end, '[]', 0, ${endedAt} - 600000, ${endedAt}
         from numbers where ${hasOne}`,
     sql`
       insert into attempts (task, attempt, state, agent, session, runner, runner_epoch, started_at, finished_at)
       ${numbers(tasks)}
-      select 'T-' || (1000 + n), 1, case when n <= ${agents} then 'running' else 'done' end, 'agent-' || (1 + (n - 1) % ${agents}), 'S-' || (1000 + n),
+      select 'T-' || (1000 + n), 1, case when n <= ${agents} then 'running' else 'done' end, 'agent-' || (1 + (n - 1) % cast(${agents} as integer)), 'S-' || (1000 + n),
              'elsewhere', 1, ${endedAt} - 500000, case when n > ${agents} then ${endedAt} end
         from numbers where ${hasOne}`,
     sql`
@@ -237,10 +237,11 @@ function makeLargeChange(home: string, lines: number): { base: string; commit: s
   const identity = ["-c", "user.name=Ada Example", "-c", "user.email=ada@example.org"];
   const git = (...args: string[]): string => execFileSync("git", [...identity, "-C", folder, ...args], { encoding: "utf8" }).trim();
   const files = Array.from({ length: 40 }, (_, at) => `src/part-${at}.ts`);
-  const perFile = Math.ceil(lines / files.length / 2);
+  // From a few lines to a few thousand; the sum of 1 to 40 is 820.
+  const linesOf = (at: number): number => Math.ceil(((at + 1) / 820) * (lines / 2));
   const commitAll = (word: string): string => {
-    for (const name of files) {
-      const text = Array.from({ length: perFile }, (_, line) => `export const value${line} = ${word}(${line}, "a text of some length");\n`);
+    for (const [at, name] of files.entries()) {
+      const text = Array.from({ length: linesOf(at) }, (_, line) => `export const value${line} = ${word}(${line}, "a text of some length");\n`);
       writeFileSync(join(folder, name), text.join(""));
     }
     git("add", "-A");

@@ -86,7 +86,7 @@ suite("a login of the person", () => {
 look() { if [ -e "$1" ]; then echo yes; else echo no; fi; }
 {
   echo "login $(look '${login}/config.yaml')"
-  echo "through home $(look "$HOME/.config/goose/config.yaml")"
+  echo "through home $(look "$HOME/.config/goose/secrets.yaml")"
   echo "rest $(look '${person}/notes.txt')"
   echo "beside $(look '${person}/.config/other/secret')"
 } > seen.txt`;
@@ -102,13 +102,15 @@ look() { if [ -e "$1" ]; then echo yes; else echo no; fi; }
 
   before(() => {
     mkdirSync(dirname(program));
-    writeFileSync(program, '#!/bin/sh\nif [ "$1" = --version ]; then echo 1.34.0; exit; fi\nexec /bin/sh\n');
+    const answer = '{"type":"message","message":{"role":"assistant","content":[{"type":"text","text":"done"}]}}';
+    writeFileSync(program, `#!/bin/sh\nif [ "$1" = --version ]; then echo 1.34.0; exit; fi\n/bin/sh && echo '${answer}'\n`);
     chmodSync(program, 0o755);
   });
   beforeEach(() => {
     rmSync(join(person, ".config"), { recursive: true, force: true });
     for (const place of [login, join(person, ".config/other")]) mkdirSync(place, { recursive: true });
     writeFileSync(join(login, "config.yaml"), signedIn);
+    writeFileSync(join(login, "secrets.yaml"), key);
     writeFileSync(join(person, ".config/other/secret"), key);
     writeFileSync(join(person, "notes.txt"), key);
   });

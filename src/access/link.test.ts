@@ -6,6 +6,7 @@ import { after, before, suite, test } from "node:test";
 import { sql, statement } from "../db/plan.ts";
 import { openPages } from "../entry/http/pages.ts";
 import { openServer, type Answer, type TestServer } from "../../test/support/server.ts";
+import { nobody } from "../registry.ts";
 import * as access from "./commands.ts";
 
 const entries = [access.createToken, access.revokeTokenCommand, access.listTokensQuery, access.createLink, access.redeemLink];
@@ -66,6 +67,16 @@ suite("one-time links and browser sessions", () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => redeem(code)));
     assert.equal(answers.filter(({ status }) => status === 200).length, 1);
     assert.ok(answers.every(({ status }) => status === 200 || status === 401));
+  });
+
+  test("two who were told that a link is good cannot both use it: the second is decided again", async () => {
+    const code = await makeLink();
+    const { services } = server;
+    const context = { ...services, actor: nobody, read: services.db.read, now: services.clock.now() };
+    const [one, two] = [await access.redeemLink.decide({ code }, context), await access.redeemLink.decide({ code }, context)];
+    assert.ok(one.plan && two.plan);
+    assert.equal((await services.db.commit(one.plan)).kind, "committed");
+    assert.equal((await services.db.commit(two.plan)).kind, "conflict");
   });
 
   test("a link that nobody opened for five minutes, and one that never was, open nothing", async () => {

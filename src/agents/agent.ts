@@ -22,13 +22,16 @@ const Fallback = z.strictObject({
 
 /** How to reach the agent. Only a person may change it: parts of it are executed. */
 export const AgentSettings = z.object({
-  preset: z.string().optional().describe('acp: a preset ("goose", "opencode") that knows arguments, environment and quirks'),
+  preset: z
+    .string()
+    .optional()
+    .describe("acp, command: a program that Tutti knows, with its arguments, environment and quirks (docs/agents.md)"),
   command: z
     .array(z.string().min(1))
     .min(1)
     .optional()
     .describe(
-      'acp, command: the program and its arguments. command: "{prompt}" alone as an item is replaced by the prompt; without it the prompt comes by stdin.',
+      'acp, command: the program and its arguments; beside a preset the program only, the preset\'s arguments follow. command: "{prompt}" alone as an item is replaced by the prompt; without it the prompt comes by stdin.',
     ),
   /** Extra environment. Never keys: they stay with the server (see `provider`). */
   env: z.record(z.string(), z.string()).default({}),

@@ -4,7 +4,6 @@ import { call } from "../api/act.ts";
 import { ask } from "../api/client.ts";
 import { Button } from "../parts/button.tsx";
 import { Dialog } from "../parts/dialog.tsx";
-import { Failure } from "../parts/failure.tsx";
 import { RadioCards } from "../parts/radio-cards.tsx";
 import { Select } from "../parts/select.tsx";
 import { TextArea } from "../parts/text-area.tsx";
@@ -12,8 +11,9 @@ import { TextField } from "../parts/text-field.tsx";
 import { useToast } from "../parts/toasts.tsx";
 import { useKeys } from "../shell/keys.ts";
 import { type AgentDraft, emptyAgent, newAgentOf, type Problems } from "./agent-form.ts";
-import { backendTitles, credentialsTitles, detectionGlyph, permissionsWords } from "./agent-words.ts";
+import { backendTitles, credentialsWords, detectionGlyph, permissionsWords } from "./agent-words.ts";
 import { presetsFor } from "./presets.ts";
+import { FormTrouble, toFirstProblem } from "./form-trouble.tsx";
 import { useSend } from "./use-send.ts";
 
 interface AgentAddProps {
@@ -33,7 +33,7 @@ export function AgentAdd({ first, onClose, onAdded }: AgentAddProps) {
   const put = (change: Partial<AgentDraft>): void => setDraft((now) => ({ ...now, ...change }));
   const add = (): void => {
     setTried(true);
-    if (input === null) return;
+    if (input === null) return toFirstProblem();
     send(
       () => call("agent.create", input),
       ({ name, detection }) => {
@@ -58,7 +58,7 @@ export function AgentAdd({ first, onClose, onAdded }: AgentAddProps) {
       }
     >
       <Fields draft={draft} put={put} problems={tried ? problems : {}} />
-      {problem && <Failure error={problem} />}
+      <FormTrouble problem={problem} />
     </Dialog>
   );
 }
@@ -120,14 +120,16 @@ function Fields({ draft, put, problems }: FieldsProps) {
         />
       )}
       {isProgram && (
-        <RadioCards
+        <Select
           label="Credentials"
           value={draft.credentials}
           onChange={(credentials) => put({ credentials })}
-          cards={(["vendor", "key", "none"] as const).map((value) => ({
+          hint={credentialsWords(draft.credentials, backend).text}
+          options={(["vendor", "key", "none"] as const).map((value) => ({
             value,
-            ...credentialsTitles[value],
-            disabledReason: value === "vendor" && preset === "" ? "Where another program keeps its login is not known." : undefined,
+            label: credentialsWords(value, backend).title,
+            // Where another program keeps its login is not known.
+            disabled: value === "vendor" && preset === "",
           }))}
         />
       )}
@@ -145,11 +147,12 @@ function Fields({ draft, put, problems }: FieldsProps) {
         />
       )}
       {draft.provider !== "demo" && (
-        <RadioCards
+        <Select
           label="When it wants to edit or to run a command"
           value={draft.permissions}
           onChange={(permissions) => put({ permissions })}
-          cards={(["auto", "ask"] as const).map((value) => ({ value, ...permissionsWords(value, backend) }))}
+          hint={permissionsWords(draft.permissions, backend).text}
+          options={(["auto", "ask"] as const).map((value) => ({ value, label: permissionsWords(value, backend).title }))}
         />
       )}
     </>

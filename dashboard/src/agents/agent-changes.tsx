@@ -3,12 +3,12 @@ import type { Agent } from "../../../src/agents/agent.ts";
 import { call } from "../api/act.ts";
 import { ask, queries } from "../api/client.ts";
 import { Button } from "../parts/button.tsx";
-import { Failure } from "../parts/failure.tsx";
 import { RadioCards } from "../parts/radio-cards.tsx";
 import { TextField } from "../parts/text-field.tsx";
 import { useToast } from "../parts/toasts.tsx";
 import { type AgentChange, changeOf, updateOf } from "./agent-form.ts";
 import { permissionsWords } from "./agent-words.ts";
+import { FormTrouble } from "./form-trouble.tsx";
 import { useSend } from "./use-send.ts";
 
 /** What of an agent can be changed; what is not touched here follows what others change. */
@@ -62,13 +62,16 @@ export function AgentChanges({ agent }: { agent: Agent }) {
         onChange={(skills) => put({ skills })}
         hint="Words with commas between them: typescript, sql"
       />
-      <RadioCards
-        label="When it wants to edit or to run a command"
-        value={change.permissions}
-        onChange={(permissions) => put({ permissions })}
-        cards={(["auto", "ask"] as const).map((value) => ({ value, ...permissionsWords(value, agent.backend) }))}
-      />
-      {problem && <Failure error={problem} />}
+      <div className="stack">
+        <b className="w5">When it wants to edit or to run a command</b>
+        <RadioCards
+          label="When it wants to edit or to run a command"
+          value={change.permissions}
+          onChange={(permissions) => put({ permissions })}
+          cards={(["auto", "ask"] as const).map((value) => ({ value, ...permissionsWords(value, agent.backend) }))}
+        />
+      </div>
+      <FormTrouble problem={problem} />
       <div className="flex flex--wrap">
         <Button
           type="submit"

@@ -3,7 +3,7 @@ import { Ledger, type LedgerRow } from "../parts/ledger.tsx";
 import { Money } from "../parts/money.tsx";
 import { Plain } from "../parts/plain.tsx";
 import { Tokens } from "../parts/tokens.tsx";
-import { backendTitles, credentialsTitles, kindWords, permissionsWords } from "./agent-words.ts";
+import { backendTitles, credentialsWords, kindWords, permissionsWords } from "./agent-words.ts";
 import type { AgentCard } from "./agent-table.tsx";
 import { DetectionMark } from "./detection-view.tsx";
 
@@ -15,12 +15,13 @@ export function AgentFacts({ agent }: { agent: Agent }) {
 function factsOf(agent: Agent): LedgerRow[] {
   const { settings, detection, backend } = agent;
   const { command, provider, model, fallbacks, env } = settings;
-  const credentials = credentialsTitles[settings.credentials];
+  const credentials = credentialsWords(settings.credentials, backend);
   const permissions = permissionsWords(settings.permissions, backend);
   const variables = Object.keys(env);
   return [
     { name: "kind", value: <Said title={kindWords(agent)} text={backendTitles[backend].text} /> },
-    { name: "can be used", value: <DetectionMark state={detection.state} /> },
+    // What is not ready stands above, with what mends it.
+    ...(detection.state === "ready" ? [{ name: "can be used", value: <DetectionMark state={detection.state} /> }] : []),
     ...(detection.path === null ? [] : [{ name: "program", value: <Mono text={detection.path} /> }]),
     ...(detection.version === null ? [] : [{ name: "version", value: <Mono text={detection.version} /> }]),
     ...(command === undefined ? [] : [{ name: "command", value: <Mono text={command.map(shown).join(" ")} /> }]),
@@ -62,7 +63,7 @@ const shown = (word: string): string => (/^[\w./:=@{}+-]+$/.test(word) ? word : 
 function Said({ title, text }: { title: string; text: string }) {
   return (
     <>
-      <Plain text={title} /> <span className="said t3">{text}</span>
+      <Plain text={title} /> <span className="fact__why t3">{text}</span>
     </>
   );
 }

@@ -87,7 +87,7 @@ function Loaded({ agent, card, onClose }: { agent: Agent; card: AgentCard | null
         <AgentFacts agent={agent} />
       </Section>
       <Section title="At work" facts={`${agent.active} of at most ${agent.limit} sessions`}>
-        <AgentWork agent={agent.name} />
+        <AgentWork agent={agent.name} usable={agent.detection.state === "ready"} />
       </Section>
       {card && (
         <Section title="Last 7 days">

@@ -1,9 +1,9 @@
 import { call } from "../api/act.ts";
 import { Button } from "../parts/button.tsx";
 import { Dialog } from "../parts/dialog.tsx";
-import { Failure } from "../parts/failure.tsx";
 import { Plain } from "../parts/plain.tsx";
 import { useToast } from "../parts/toasts.tsx";
+import { FormTrouble } from "./form-trouble.tsx";
 import { useSend } from "./use-send.ts";
 
 /** Asks before an agent is removed. */
@@ -40,7 +40,7 @@ export function AgentRemove({ name, onCancel, onRemoved }: { name: string; onCan
         What it did stays. The program on this machine stays too; the demo, and programs that are found, come back as agents at the server's
         next start.
       </p>
-      {problem && <Failure error={problem} />}
+      <FormTrouble problem={problem} />
     </Dialog>
   );
 }

@@ -85,22 +85,25 @@ interface AgentTableProps {
   agents: readonly AgentCard[];
   selected: string | null;
   onOpen: (name: string) => void;
-  /** While the pane is there it follows the row. */
-  follow: boolean;
+  /** The pane is there: it follows the row. */
+  beside: boolean;
   empty: ReactNode;
   end: ReactNode;
 }
 
+/** Beside the pane there is no room for what the pane says too. */
+const narrow = columns.filter(({ key }) => key !== "fix" && key !== "version");
+
 /** Who can work here, and whether it can be used now. */
-export function AgentTable({ agents, selected, onOpen, follow, empty, end }: AgentTableProps) {
+export function AgentTable({ agents, selected, onOpen, beside, empty, end }: AgentTableProps) {
   return (
     <Table
       label="Agents"
       rows={agents}
       keyOf={keyOf}
-      columns={columns}
+      columns={beside ? narrow : columns}
       selected={selected}
-      onSelect={follow ? onOpen : undefined}
+      onSelect={beside ? onOpen : undefined}
       onOpen={onOpen}
       letters
       empty={empty}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Detection } from "../../../src/agents/agent.ts";
 import { stateOf } from "../../../src/agents/state.ts";
-import { detectionGlyph, kindWords, modelWords, permissionsWords } from "./agent-words.ts";
+import { credentialsWords, detectionGlyph, kindWords, modelWords, permissionsWords } from "./agent-words.ts";
 
 const settings = { env: {}, credentials: "none", permissions: "auto" } as const;
 
@@ -21,6 +21,11 @@ test("an agent is named by its program, or by where its model is", () => {
 test("nobody is promised a question by a program that cannot ask", () => {
   assert.equal(permissionsWords("ask", "command").title, "Refused");
   assert.equal(permissionsWords("ask", "acp").title, "Asks you");
+});
+
+test("a model is not said to be a program that signs in", () => {
+  assert.match(credentialsWords("key", "acp").text, /program/);
+  assert.doesNotMatch(credentialsWords("key", "model").text, /program/);
 });
 
 test("without provider and model there is nothing to say", () => {

@@ -28,7 +28,7 @@ export function kindWords({ backend, settings }: Pick<Agent, "backend" | "settin
   }
 }
 
-export const credentialsTitles: Readonly<Record<AgentSettings["credentials"], { title: string; text: string }>> = {
+const credentialsTitles: Readonly<Record<AgentSettings["credentials"], { title: string; text: string }>> = {
   vendor: {
     title: "Your own sign-in",
     text: "The login that the program has on this machine: its own folders, and nothing else of your home.",
@@ -36,6 +36,12 @@ export const credentialsTitles: Readonly<Record<AgentSettings["credentials"], { 
   key: { title: "A key that stays on the server", text: "The program reaches the provider through the server and never sees the key." },
   none: { title: "None", text: "It wants no login and no key, or brings its own." },
 };
+
+/** How it proves who it is. A model has no program: it is Tutti that calls the provider. Pure. */
+export const credentialsWords = (credentials: AgentSettings["credentials"], backend: BackendKind): { title: string; text: string } =>
+  backend === "model" && credentials === "key"
+    ? { title: "A key that stays on the server", text: "Tutti itself calls the provider, with its key when it wants one." }
+    : credentialsTitles[credentials];
 
 /** What happens when the agent wants to act. A program for one turn has nobody to ask. Pure. */
 export function permissionsWords(permissions: AgentSettings["permissions"], backend: BackendKind): { title: string; text: string } {

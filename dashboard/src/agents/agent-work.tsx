@@ -13,12 +13,15 @@ import { Status } from "../parts/status.tsx";
 const atOnce = 20;
 
 /** The conversations that an agent has now; each leads to its task. */
-export function AgentWork({ agent }: { agent: string }) {
+export function AgentWork({ agent, usable }: { agent: string; usable: boolean }) {
   const query = useInfiniteQuery(pages("fleet.sessions", { agent, state: ["needs you", "running", "starting"], limit: atOnce }));
   if (query.error && !query.data) return <Failure error={problemOf(query.error)} retry={() => void query.refetch()} />;
   if (!query.data) return <Loading label="Loading its work" />;
   const items = query.data.pages.flatMap((page) => page.items);
-  if (items.length === 0) return <Empty kind="clear" title="It is free" text="Work that fits it comes to it by itself." />;
+  if (items.length === 0) {
+    if (!usable) return <p className="t2">Nothing comes to it until it can be used.</p>;
+    return <Empty kind="clear" title="It is free" text="Work that fits it comes to it by itself." />;
+  }
   return (
     <>
       <ul className="work" aria-label="Its sessions">

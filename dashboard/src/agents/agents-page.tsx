@@ -76,7 +76,7 @@ export function AgentsPage() {
           agents={agents}
           selected={opened ?? null}
           onOpen={open}
-          follow={opened !== undefined && !phone}
+          beside={opened !== undefined && !phone}
           empty={
             all.length > 0 ? (
               <Empty

@@ -5,12 +5,12 @@ import { call } from "../api/act.ts";
 import { Button } from "../parts/button.tsx";
 import { Checkbox } from "../parts/checkbox.tsx";
 import { Dialog } from "../parts/dialog.tsx";
-import { Failure } from "../parts/failure.tsx";
 import { Select } from "../parts/select.tsx";
 import { TextField } from "../parts/text-field.tsx";
 import { useToast } from "../parts/toasts.tsx";
 import { useKeys } from "../shell/keys.ts";
 import { draftOf, keyWords, type ProviderDraft, providerOf } from "./provider-form.ts";
+import { FormTrouble, toFirstProblem } from "./form-trouble.tsx";
 import { useSend } from "./use-send.ts";
 
 const protocolWords: Readonly<Record<Protocol, string>> = {
@@ -20,7 +20,7 @@ const protocolWords: Readonly<Record<Protocol, string>> = {
 };
 
 /** A new provider, or a change of one. The key goes to the server and comes back nowhere. */
-export function ProviderForm({ provider, onClose }: { provider: Provider | null; onClose: () => void }) {
+export function ProviderForm({ provider, onClose, onSaved }: { provider: Provider | null; onClose: () => void; onSaved: () => void }) {
   const toast = useToast();
   const { busy, problem, send } = useSend();
   const [draft, setDraft] = useState(() => draftOf(provider));
@@ -30,12 +30,12 @@ export function ProviderForm({ provider, onClose }: { provider: Provider | null;
   const put = (change: Partial<ProviderDraft>): void => setDraft((now) => ({ ...now, ...change }));
   const save = (): void => {
     setTried(true);
-    if (input === null) return;
+    if (input === null) return toFirstProblem();
     send(
       () => call("provider.set", input),
       ({ name }) => {
         toast.show({ title: provider === null ? `${name} is added` : `${name} is changed` });
-        onClose();
+        onSaved();
       },
     );
   };
@@ -70,7 +70,7 @@ export function ProviderForm({ provider, onClose }: { provider: Provider | null;
         value={draft.protocol}
         onChange={(protocol) => put({ protocol })}
         options={[
-          { value: "", label: "As its name or address says" },
+          ...(provider === null ? [{ value: "" as const, label: "As its name or address says" }] : []),
           ...Protocol.options.map((value) => ({ value, label: protocolWords[value] })),
         ]}
       />
@@ -82,10 +82,18 @@ export function ProviderForm({ provider, onClose }: { provider: Provider | null;
         onChange={(baseUrl) => put({ baseUrl })}
         error={seen.baseUrl}
         placeholder="http://127.0.0.1:11434/v1"
-        hint="Left empty: the vendor's own."
+        hint={provider === null ? "Left empty: the vendor's own." : "Left empty: it stays."}
         maxLength={2000}
       />
-      <TextField label="Model" mono value={draft.model} onChange={(model) => put({ model })} error={seen.model} maxLength={200} />
+      <TextField
+        label="Model"
+        mono
+        autoFocus={provider !== null}
+        value={draft.model}
+        onChange={(model) => put({ model })}
+        error={seen.model}
+        maxLength={200}
+      />
       <TextField
         label="Key"
         mono
@@ -110,7 +118,7 @@ export function ProviderForm({ provider, onClose }: { provider: Provider | null;
           It wants no key any more
         </Checkbox>
       )}
-      {problem && <Failure error={problem} />}
+      <FormTrouble problem={problem} />
     </Dialog>
   );
 }

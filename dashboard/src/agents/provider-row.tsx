@@ -18,6 +18,7 @@ import { Tag } from "../parts/tag.tsx";
 import { useToast } from "../parts/toasts.tsx";
 import { Fix } from "./detection-view.tsx";
 import { keyWords } from "./provider-form.ts";
+import { FormTrouble } from "./form-trouble.tsx";
 import { useSend } from "./use-send.ts";
 
 /** One provider, with what a test of it answered. A test spends a few tokens, so it is only made when it is asked for. */
@@ -117,7 +118,7 @@ function ProviderRemove({ name, onClose }: { name: string; onClose: () => void }
       }
     >
       <p>Its key is deleted too. Agents that use it cannot work until they have another.</p>
-      {problem && <Failure error={problem} />}
+      <FormTrouble problem={problem} />
     </Dialog>
   );
 }

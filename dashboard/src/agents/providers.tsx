@@ -17,6 +17,8 @@ import { ProviderRow } from "./provider-row.tsx";
 export function Providers({ onUse }: { onUse: (provider: string) => void }) {
   const query = useInfiniteQuery(pages("provider.list", { limit: 100 }));
   const [form, setForm] = useState<{ provider: Provider | null } | null>(null);
+  // What a test said is of the provider as it was then.
+  const [saves, setSaves] = useState(0);
   const [looking, setLooking] = useState(false);
   const items = query.data?.pages.flatMap((page) => page.items) ?? [];
   return (
@@ -52,7 +54,7 @@ export function Providers({ onUse }: { onUse: (provider: string) => void }) {
         <ul className="providers" aria-label="Providers">
           {items.map((provider) => (
             <ProviderRow
-              key={provider.name}
+              key={`${provider.name} ${saves}`}
               provider={provider}
               onChange={() => setForm({ provider })}
               onUse={() => onUse(provider.name)}
@@ -65,7 +67,16 @@ export function Providers({ onUse }: { onUse: (provider: string) => void }) {
           Load more
         </Button>
       )}
-      {form && <ProviderForm provider={form.provider} onClose={() => setForm(null)} />}
+      {form && (
+        <ProviderForm
+          provider={form.provider}
+          onClose={() => setForm(null)}
+          onSaved={() => {
+            setForm(null);
+            setSaves((now) => now + 1);
+          }}
+        />
+      )}
     </Panel>
   );
 }

@@ -1,5 +1,5 @@
 import { useQueries } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { defaultStringifySearch, useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import type { Fleet } from "../../../src/fleet/fleet.ts";
 import { ask } from "../api/client.ts";
@@ -180,7 +180,7 @@ function Name({ node }: { node: Node }) {
 }
 
 function MoreLink({ node }: { node: Extract<Node, { kind: "more" }> }) {
-  const to = `/fleet?lens=table&project=${encodeURIComponent(node.project)}${node.agent === null ? "" : `&agent=${encodeURIComponent(node.agent)}`}`;
+  const to = `/fleet${defaultStringifySearch({ lens: "table", project: node.project, agent: node.agent ?? undefined })}`;
   return <Link href={to}>{node.count > 0 ? `${node.count} more agents` : "all of them"}</Link>;
 }
 

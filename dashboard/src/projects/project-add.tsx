@@ -1,9 +1,9 @@
 import { useState } from "react";
+import { FormTrouble } from "../agents/form-trouble.tsx";
 import { useSend } from "../agents/use-send.ts";
 import { call } from "../api/act.ts";
 import { Button } from "../parts/button.tsx";
 import { Dialog } from "../parts/dialog.tsx";
-import { Failure } from "../parts/failure.tsx";
 import { TextField } from "../parts/text-field.tsx";
 import { useToast } from "../parts/toasts.tsx";
 import { useKeys } from "../shell/keys.ts";
@@ -45,14 +45,14 @@ export function ProjectAdd({ onClose, onAdded }: { onClose: () => void; onAdded:
         mono
         value={folder}
         onChange={setFolder}
-        placeholder="/home/me/storefront"
+        placeholder="/path/to/storefront"
         hint="The whole path of a folder with a git repository, on the server's machine. Agents never work in it, but in clones of it."
         spellCheck={false}
         autoFocus
         maxLength={4096}
       />
       <TextField label="Name" value={name} onChange={setName} hint="Left empty: the folder's own." maxLength={100} />
-      {problem && <Failure error={problem} />}
+      <FormTrouble problem={problem} />
     </Dialog>
   );
 }

@@ -121,7 +121,11 @@ function Stands({ card: { id, name, counts, agents, openApprovals, lastActivityA
         kind="clear"
         title="Nothing was asked of it yet"
         text="Tasks and flows of this project are counted here."
-        action={<Link href={projectHref("/board", id)}>Add a task on its board</Link>}
+        action={
+          <Link className="btn btn--plain" href={projectHref("/board", id)}>
+            Add a task on its board
+          </Link>
+        }
       />
     );
   }
@@ -133,7 +137,12 @@ function Stands({ card: { id, name, counts, agents, openApprovals, lastActivityA
         rows={[
           {
             name: "open approvals",
-            value: openApprovals === 0 ? <span className="t3">none</span> : <Link href={projectHref("/inbox", id)}>{openApprovals}</Link>,
+            value:
+              openApprovals === 0 ? (
+                <span className="t3">none</span>
+              ) : (
+                <Link href={projectHref("/inbox", id)}>{openApprovals} in the inbox</Link>
+              ),
           },
           { name: "agents at work", value: <span className="num">{agents}</span> },
           {

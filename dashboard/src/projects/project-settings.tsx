@@ -1,11 +1,11 @@
 import { useState } from "react";
 import type { Project } from "../../../src/projects/project.ts";
+import { FormTrouble } from "../agents/form-trouble.tsx";
 import { useSend } from "../agents/use-send.ts";
 import { call } from "../api/act.ts";
 import { ask, queries } from "../api/client.ts";
 import { Button } from "../parts/button.tsx";
 import { Dialog } from "../parts/dialog.tsx";
-import { Failure } from "../parts/failure.tsx";
 import { Plain } from "../parts/plain.tsx";
 import { RadioCards } from "../parts/radio-cards.tsx";
 import { TextArea } from "../parts/text-area.tsx";
@@ -67,7 +67,7 @@ export function ProjectSettingsForm({ project }: { project: Project }) {
         mono
         value={draft.setup}
         onChange={(setup) => put({ setup })}
-        placeholder="npm ci"
+        placeholder="For example: npm ci"
         spellCheck={false}
         hint="Runs once in each new clone, before the agent. Left empty: what the base branch's tutti.yaml says."
       />
@@ -80,7 +80,7 @@ export function ProjectSettingsForm({ project }: { project: Project }) {
           cards={(["default", "none"] as const).map((value) => ({ value, ...sandboxTitles[value] }))}
         />
       </div>
-      {problem && <Failure error={problem} />}
+      <FormTrouble problem={problem} />
       <div className="flex flex--wrap">
         <Button
           type="submit"

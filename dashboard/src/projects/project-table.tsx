@@ -93,22 +93,25 @@ interface ProjectTableProps {
   projects: readonly ProjectCard[];
   selected: string | null;
   onOpen: (id: string) => void;
-  /** While the pane is there it follows the row. */
-  follow: boolean;
+  /** The pane is there: it follows the row. */
+  beside: boolean;
   empty: ReactNode;
   end: ReactNode;
 }
 
+/** Beside the pane there is no room for what the pane says too. */
+const narrow = columns.filter(({ key }) => key !== "folder" && key !== "branch" && key !== "agents");
+
 /** The repositories that agents work on, and how each stands. */
-export function ProjectTable({ projects, selected, onOpen, follow, empty, end }: ProjectTableProps) {
+export function ProjectTable({ projects, selected, onOpen, beside, empty, end }: ProjectTableProps) {
   return (
     <Table
       label="Projects"
       rows={projects}
       keyOf={keyOf}
-      columns={columns}
+      columns={beside ? narrow : columns}
       selected={selected}
-      onSelect={follow ? onOpen : undefined}
+      onSelect={beside ? onOpen : undefined}
       onOpen={onOpen}
       letters
       empty={empty}

@@ -67,7 +67,7 @@ export function ProjectsPage() {
           projects={projects}
           selected={opened ?? null}
           onOpen={open}
-          follow={opened !== undefined && !phone}
+          beside={opened !== undefined && !phone}
           empty={
             all.length > 0 ? (
               <Empty

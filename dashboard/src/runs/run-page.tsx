@@ -21,6 +21,7 @@ import { Segments } from "../parts/segments.tsx";
 import { Split } from "../parts/split.tsx";
 import { Status } from "../parts/status.tsx";
 import { Tokens } from "../parts/tokens.tsx";
+import { projectHref } from "../projects/project-href.ts";
 import { useKeys } from "../shell/keys.ts";
 import "./run.css";
 import { firstToSee, type StepCard, type StepRow, stepRows } from "./step-rows.ts";
@@ -92,7 +93,7 @@ function Loaded({ run }: { run: Run }) {
         beside={<Status state={run.state} reason={run.reason} look="tag" />}
         facts={
           <>
-            <Link href={`/board?project=${encodeURIComponent(run.project)}`}>
+            <Link href={projectHref("/board", run.project)}>
               <Plain text={run.projectName} />
             </Link>
             <span>

@@ -5,6 +5,7 @@ import { Duration, Elapsed } from "../parts/duration.tsx";
 import { Header } from "../parts/header.tsx";
 import { Money } from "../parts/money.tsx";
 import { Monogram } from "../parts/monogram.tsx";
+import { projectHref } from "../projects/project-href.ts";
 import { Plain } from "../parts/plain.tsx";
 import { Select } from "../parts/select.tsx";
 import { Status } from "../parts/status.tsx";
@@ -26,7 +27,7 @@ export function TaskHeader({ task, session, onSession, actions }: TaskHeaderProp
     <Header
       crumbs={
         task.run === null
-          ? [{ label: "Board", href: `/board?project=${encodeURIComponent(task.project)}` }]
+          ? [{ label: "Board", href: projectHref("/board", task.project) }]
           : [{ label: task.run, href: `/runs/${task.run}?step=${encodeURIComponent(task.step ?? "")}` }]
       }
       id={task.id}

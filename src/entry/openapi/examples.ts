@@ -20,6 +20,7 @@ const written: Record<string, Record<string, unknown>> = {
   "run.list": { project: "shop", state: "running,needs you" },
   "task.create": { project: "shop", prompt: "Fix the failing test.", check: { run: "npm test", retry: 1 } },
   "task.list": { project: "shop", state: "running,queued" },
+  "fleet.sessions": { project: "shop", state: "running,queued" },
   "task.reply": { id: "T-1", text: "Use the other function." },
   "token.create": { name: "dashboard on my phone" },
 };
