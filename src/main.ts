@@ -2,6 +2,9 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { readConfig, type Config } from "./config.ts";
+import { entries } from "./commands.ts";
+import { keepTitle } from "./entry/cli/title.ts";
+import { makeClient } from "./entry/client.ts";
 import { runTour } from "./entry/tour.ts";
 import { print, printError, shellWord, styled } from "./entry/cli/output.ts";
 import { AppError, toAppError } from "./errors.ts";
@@ -17,10 +20,13 @@ async function main(): Promise<void> {
   const config = readConfig();
   const server = await startServer(config);
   const stopped = new AbortController();
+  // Whoever has the server in a terminal sees in its title how much waits for them.
+  const giveTitleBack = keepTitle(makeClient({ url: server.url, token: server.token, entries }), "server");
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (stopped.signal.aborted) process.exit(130);
       stopped.abort();
+      giveTitleBack();
       void server.stop().then(() => process.exit(0), fail);
     });
   }
@@ -30,6 +36,7 @@ async function main(): Promise<void> {
     if (!background && !stopped.signal.aborted) await invite(server);
   } catch (error) {
     stopped.abort();
+    giveTitleBack();
     await server.stop();
     throw error;
   }
