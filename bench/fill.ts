@@ -241,7 +241,10 @@ function makeLargeChange(home: string, lines: number): { base: string; commit: s
   const linesOf = (at: number): number => Math.ceil(((at + 1) / 820) * (lines / 2));
   const commitAll = (word: string): string => {
     for (const [at, name] of files.entries()) {
-      const text = Array.from({ length: linesOf(at) }, (_, line) => `export const value${line} = ${word}(${line}, "a text of some length");\n`);
+      const text = Array.from(
+        { length: linesOf(at) },
+        (_, line) => `export const value${line} = ${word}(${line}, "a text of some length");\n`,
+      );
       writeFileSync(join(folder, name), text.join(""));
     }
     git("add", "-A");

@@ -76,7 +76,9 @@ function copySource(copy: string): string {
   for (const file of present) {
     cpSync(join(root, file), join(copy, file), { recursive: true, verbatimSymlinks: true, force: true });
   }
-  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  for (const packages of ["node_modules", "test/outsiders/node_modules"]) {
+    if (existsSync(join(root, packages))) symlinkSync(join(root, packages), join(copy, packages));
+  }
   return copy;
 }
 

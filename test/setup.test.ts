@@ -103,7 +103,8 @@ test("the dashboard is built when it is missing, and again only when what it is 
     "node_modules/vite/bin/vite.js",
     `const fs = require("node:fs"); fs.mkdirSync("dist", { recursive: true }); fs.appendFileSync("../builds", "x"); if (fs.existsSync("../fail")) process.exit(3);`,
   );
-  const builds = (): number => (existsSync(join(machine.folder, "builds")) ? readFileSync(join(machine.folder, "builds"), "utf8").length : 0);
+  const builds = (): number =>
+    existsSync(join(machine.folder, "builds")) ? readFileSync(join(machine.folder, "builds"), "utf8").length : 0;
   assert.match(machine.run().stderr, /^Building the dashboard .* done/);
   assert.equal(machine.run().stderr, "");
   assert.equal(builds(), 1);

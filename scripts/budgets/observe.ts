@@ -12,7 +12,7 @@ export interface Seen {
   longest: number;
   /** Each key press and click that took 16 ms or longer: from the event to the next paint, ms. */
   interactions: number[];
-  /** All of them, also the quick ones. */
+  /** All of them, also the quick ones. (These and the tasks: since they were last forgotten.) */
   interactionCount: number;
 }
 
@@ -21,14 +21,14 @@ export interface Seen {
  * trusted key or press until `isShown()` holds and is painted.
  */
 export const observers = `(() => {
-  const seen = { lcp: 0, cls: 0, blocked: 0, longest: 0, ids: new Map() };
+  const seen = { lcp: 0, cls: 0, blocked: 0, longest: 0, ids: new Map(), before: 0 };
   const watch = (type, take, more = {}) => new PerformanceObserver((list) => list.getEntries().forEach(take)).observe({ type, buffered: true, ...more });
   watch("largest-contentful-paint", (entry) => { seen.lcp = entry.startTime; });
   watch("layout-shift", (entry) => { if (!entry.hadRecentInput) seen.cls += entry.value; });
   watch("longtask", (entry) => { seen.blocked += entry.duration - 50; seen.longest = Math.max(seen.longest, entry.duration); });
   watch("event", (entry) => { if (entry.interactionId) seen.ids.set(entry.interactionId, Math.max(entry.duration, seen.ids.get(entry.interactionId) ?? 0)); }, { durationThreshold: 16 });
-  globalThis.tuttiSeen = () => ({ ...seen, ids: undefined, interactions: [...seen.ids.values()], interactionCount: performance.interactionCount ?? seen.ids.size });
-  globalThis.tuttiForget = () => { seen.blocked = 0; seen.longest = 0; seen.cls = 0; seen.ids.clear(); };
+  globalThis.tuttiSeen = () => ({ ...seen, ids: undefined, interactions: [...seen.ids.values()], interactionCount: performance.interactionCount - seen.before });
+  globalThis.tuttiForget = () => { seen.blocked = 0; seen.longest = 0; seen.cls = 0; seen.ids.clear(); seen.before = performance.interactionCount; };
   globalThis.tuttiTimed = (isShown) => new Promise((resolve, reject) => {
     let at = 0;
     const begin = (event) => { if (at === 0 && event.isTrusted) at = event.timeStamp; };
@@ -51,6 +51,10 @@ export const observers = `(() => {
 })();`;
 
 export const seen = (page: Page): Promise<Seen> => page.evaluate<Seen>("tuttiSeen()");
+
+/** To another screen as a link of the page leads there: the page goes on. */
+export const turnTo = (page: Page, address: string): Promise<void> =>
+  page.evaluate(`history.pushState({}, "", ${JSON.stringify(address)})`);
 
 export const forget = (page: Page): Promise<void> => page.evaluate("tuttiForget()");
 

@@ -66,9 +66,7 @@ export const insertToken = (token: Token, hash: string): Statement =>
             ${token.createdAt}, ${token.expiresAt}, ${token.revokedAt})`);
 
 export const revokeToken = (id: string, now: number): Statement =>
-  statement(
-    sql`update tokens set revoked_at = ${now} where id = ${id} and revoked_at is null`,
-  );
+  statement(sql`update tokens set revoked_at = ${now} where id = ${id} and revoked_at is null`);
 
 export const revokeTokensOfSession = (session: string, now: number): Statement =>
   statement(sql`update tokens set revoked_at = ${now} where session = ${session} and revoked_at is null`, "any");

@@ -46,8 +46,20 @@ suite("tokens in the store", () => {
   test("who comes in is what the store's row says", async () => {
     const authenticate = makeAuthenticate(server.services.db);
     const { person, agent, revoked } = server.tokens;
-    assert.deepEqual(await authenticate(`Bearer ${person}`), { kind: "person", token: tokenIdOf(person), name: "local", session: null, scopes: null });
-    assert.deepEqual(await authenticate(`bearer ${agent}`), { kind: "agent", token: tokenIdOf(agent), name: "demo", session: "S-1", scopes: null });
+    assert.deepEqual(await authenticate(`Bearer ${person}`), {
+      kind: "person",
+      token: tokenIdOf(person),
+      name: "local",
+      session: null,
+      scopes: null,
+    });
+    assert.deepEqual(await authenticate(`bearer ${agent}`), {
+      kind: "agent",
+      token: tokenIdOf(agent),
+      name: "demo",
+      session: "S-1",
+      scopes: null,
+    });
     const forged = `${person.slice(0, -4)}AAAA`;
     for (const header of [
       undefined,

@@ -126,14 +126,14 @@ const onceRed = `if [ -e "$HOME/once" ]; then echo "ok: 12 tests passed"; else t
 /**
  * Puts something of everything that the dashboard shows into a server that runs the tour: agents ready and not found, a provider,
  * open questions of an agent and of a flow, tasks in every state, runs with groups. Real work of a scripted agent; answers when
- * all of it is there, and leaves some of it running.
+ * all of it is there, and leaves some of it running. `program` is the Node.js that the scripted agent is started with.
  */
-export async function fillDashboard({ client }: Tutti, folder: string): Promise<Filled> {
+export async function fillDashboard({ client }: Tutti, folder: string, program = process.execPath): Promise<Filled> {
   makeRepository(join(folder, "shop"), { ...files, ...scriptedAgent() });
   makeRepository(join(folder, "website"), { "index.html": "<h1>Shop</h1>\n" });
   const shop = (await client.command("project.create", { folder: join(folder, "shop"), settings: { limit: 20 } })).id;
   await client.command("project.create", { folder: join(folder, "website") });
-  const command = [process.execPath, "agent/main.ts", "good"];
+  const command = [program, "agent/main.ts", "good"];
   const acp = (name: string, settings: object, role: string | null = null) =>
     client.command("agent.create", {
       name,
@@ -218,7 +218,7 @@ export function viewsOf(filled: Filled): View[] {
     { name: "inbox-list", path: "/inbox?group=failed", says: ["Publish the package"] },
     { name: "fleet-tree", path: "/fleet", says: ["Everything", "shop", "builder"] },
     { name: "fleet-table", path: "/fleet?lens=table", says: ["Make the checkout survive a lost connection", "running"] },
-    { name: "board", path: "/board", says: [reviewed, "Publish the package"] },
+    { name: "board", path: "/board?column=failed", says: ["Publish the package"] },
     { name: "board-list", path: "/board?view=list", says: [reviewed, "Publish the package"] },
     { name: "task-asking", path: `/tasks/${asking}`, says: [wanted, /The tests read the key from a file/] },
     { name: "task-running", path: `/tasks/${running}`, says: [/I look at the checkout first/] },
@@ -227,20 +227,20 @@ export function viewsOf(filled: Filled): View[] {
     { name: "task-transcript", path: `/tasks/${review}`, says: ["Both clicks now use the same key."] },
     { name: "task-diff", path: `/tasks/${review}?tab=diff`, says: ["export const charge = (cart, key)", /key\.js/] },
     { name: "task-checks", path: `/tasks/${review}?tab=checks`, says: ["ok: 12 tests passed", "11 of 12 tests passed"] },
-    { name: "task-cost", path: `/tasks/${review}?tab=cost`, says: [/#1/] },
+    { name: "task-cost", path: `/tasks/${review}?tab=cost`, says: [/S-\d+ #\d/] },
     { name: "task-events", path: `/tasks/${review}?tab=events`, says: ["task.settled"] },
     { name: "task-merge", path: `/tasks/${merge}`, says: [/Say what the shop is/] },
     { name: "runs", path: "/runs", says: ["fix-bugs", "reindex-all", "release-notes"] },
     { name: "run-failed", path: `/runs/${failedRun}`, says: ["pages", "index[2]"] },
     { name: "run-table", path: `/runs/${failedRun}?view=table`, says: ["pages", "index[2]"] },
     { name: "run-done", path: `/runs/${doneRun}`, says: ["pages", "index"] },
-    { name: "run-asking", path: `/runs/${askingRun}`, says: ["Add these lines to the CHANGELOG?"] },
+    { name: "run-asking", path: `/runs/${askingRun}?step=ok`, says: ["Add these lines to the CHANGELOG?"] },
     { name: "agents", path: "/agents", says: ["builder", "elsewhere", "not found"] },
     { name: "agent", path: "/agents?agent=elsewhere", says: ["elsewhere", "/nowhere/agent"] },
     { name: "projects", path: "/projects", says: ["shop", "website"] },
     { name: "project", path: "/projects?project=shop", says: ["shop"] },
     { name: "no-page", path: "/nowhere", says: ["There is no such page"] },
-    { name: "palette", path: "/fleet", keys: "Control+k", says: ["Go to", /Charge a cart once/] },
+    { name: "palette", path: "/fleet", keys: "Control+k", says: ["Go to", /release-notes/] },
     { name: "keys", path: "/board", keys: "?", says: ["Keys on this page"] },
     { name: "add-tasks", path: "/board", keys: "c", says: ["One task in a line"] },
   ];

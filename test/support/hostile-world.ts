@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isTerminal, type State } from "../../src/tasks/task.ts";
-import { hostileNames, hostileStrings } from "./hostile-strings.ts";
+import { hostileNames, hostileStrings, type Hostile } from "./hostile-strings.ts";
 import { makeRepository, root, until, type Tutti } from "./tutti.ts";
 
 /** Where hostile text has got to, by ids. */
@@ -17,7 +17,8 @@ export interface HostileWorld {
   echo: string;
   /** One task for each string, with it as prompt and title; they wait for the babbling one. */
   prompts: string[];
-  /** Open questions of agents, and the one of a flow. */
+  /** Tasks whose agents ask, their questions, and the one of a flow. */
+  asking: string[];
   approvals: string[];
   question: string;
   askingRun: string;
@@ -25,6 +26,10 @@ export interface HostileWorld {
 }
 
 const agentFile = (name: string): string => readFileSync(join(root, "test/support/acp-agents", name), "utf8");
+/** So many strings are in one question; the agent counts by the same number. */
+const perQuestion = 13;
+export const stringsOfQuestion = (index: number): Hostile[] => hostileStrings.slice(index * perQuestion, (index + 1) * perQuestion);
+
 const strings = hostileStrings.map(({ text }) => text);
 
 /** Much is said here, and other tests may be running. */
@@ -58,7 +63,7 @@ export async function makeHostileWorld({ client }: Tutti, folder: string): Promi
     "agent/package.json": '{ "type": "module" }\n',
     "agent/wire.ts": agentFile("wire.ts"),
     "agent/hostile.ts": agentFile("hostile.ts"),
-    "agent/hostile.json": JSON.stringify({ strings, names: hostileNames }),
+    "agent/hostile.json": JSON.stringify({ strings, names: hostileNames, perQuestion }),
     "agent/print.mjs": print,
   });
   const project = (await client.command("project.create", { folder: repository, settings: { limit: 12 } })).id;
@@ -87,7 +92,9 @@ export async function makeHostileWorld({ client }: Tutti, folder: string): Promi
   const failed = await task("say", { check: { run: "node agent/print.mjs; exit 1", retry: 0 } });
   const askingRun = (await client.command("run.create", { project, source: flow })).id;
   const failedRun = (await client.command("run.create", { project, source: broken })).id;
-  const asking = await Promise.all([0, 1, 2, 3].map((number) => task(`ask ${number}`, { agent: "asking" })));
+  const asking = await Promise.all(
+    Array.from({ length: Math.ceil(strings.length / perQuestion) }, (_, number) => task(`ask ${number}`, { agent: "asking" })),
+  );
   const flood = await task("flood");
   // What no store can keep is refused at the door; an agent that says it is another matter.
   const storable = strings.filter((text) => !text.includes("\0"));
@@ -110,6 +117,6 @@ export async function makeHostileWorld({ client }: Tutti, folder: string): Promi
   ]);
   const open = (await client.query("approval.list", { state: "open", limit: 100 })).items;
   const question = open.find(({ run }) => run === askingRun)?.id ?? "";
-  const approvals = open.filter(({ task: id }) => id !== null && asking.includes(id)).map(({ id }) => id);
-  return { project, said, failed, babbling, flood, echo, prompts, approvals, question, askingRun, failedRun };
+  const approvals = asking.map((id) => open.find((approval) => approval.task === id)?.id ?? "");
+  return { project, said, failed, babbling, flood, echo, prompts, asking, approvals, question, askingRun, failedRun };
 }

@@ -38,9 +38,12 @@ export const ask = <Name extends QueryName>(name: Name, input: InputOf<Name>) =>
   queryFn: ({ signal }: { signal: AbortSignal }): Promise<AnswerOf<Name>> => answer(name, input, signal),
 });
 
-/** For `useInfiniteQuery`: every further page is the cursor that the last one named. */
+/**
+ * For `useInfiniteQuery`: every further page is the cursor that the last one named. Its key is another one than that of `ask`: what is
+ * kept under it is a list of answers, and whoever takes one for the other breaks.
+ */
 export const pages = <Name extends QueryName>(name: Name, input: InputOf<Name>) => ({
-  queryKey: [name, input] as const,
+  queryKey: [name, input, "pages"] as const,
   queryFn: ({ signal, pageParam }: { signal: AbortSignal; pageParam: string | undefined }): Promise<AnswerOf<Name>> =>
     answer(name, { ...(input as object), cursor: pageParam } as InputOf<Name>, signal),
   initialPageParam: undefined as string | undefined,

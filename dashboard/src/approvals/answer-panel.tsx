@@ -12,6 +12,7 @@ import { Loading } from "../parts/loading.tsx";
 import { Notice } from "../parts/notice.tsx";
 import { usePhone } from "../parts/phone.ts";
 import { Plain } from "../parts/plain.tsx";
+import { plainString } from "../parts/plain-pieces.ts";
 import { RadioCards } from "../parts/radio-cards.tsx";
 import { TextArea } from "../parts/text-area.tsx";
 import { useKeys } from "../shell/keys.ts";
@@ -52,7 +53,7 @@ export function AnswerPanel(props: AnswerPanelProps) {
 
 function Answered({ approval }: { approval: Approval }) {
   return (
-    <Notice kind="info" title={approval.state === "expired" ? "Nobody answered in time" : `Answered "${approval.answer ?? ""}"`}>
+    <Notice kind="info" title={approval.state === "expired" ? "Nobody answered in time" : `Answered "${wordsOf(approval.answer ?? "")}"`}>
       {approval.answeredBy !== null && `by ${approval.answeredBy}`}
       {approval.comment !== null && (
         <>
@@ -84,12 +85,12 @@ function Answer({ approval, folded = [], risk = null, onAnswered }: AnswerPanelP
   const allow = (): void => (risk === "high" && chosen !== no ? setConfirming(true) : send(chosen));
   useKeys([
     { keys: "a", label: verbOf(chosen, approval), run: allow },
-    { keys: "x", label: approval.kind === "permission" ? "reject" : no, run: () => send(no) },
+    { keys: "x", label: approval.kind === "permission" ? "reject" : wordsOf(no), run: () => send(no) },
     { keys: "r", label: "reply", run: () => field.current?.focus() },
     { keys: "mod+enter", label: "send", typing: true, quiet: true, run: allow },
     ...approval.options
       .slice(0, 9)
-      .map((option, index) => ({ keys: String(index + 1), label: option, quiet: true, run: () => setChosen(option) })),
+      .map((option, index) => ({ keys: String(index + 1), label: wordsOf(option), quiet: true, run: () => setChosen(option) })),
   ]);
   const count = ids.length > 1 ? ` ×${ids.length}` : "";
   return (
@@ -147,8 +148,18 @@ function Answer({ approval, folded = [], risk = null, onAnswered }: AnswerPanelP
   );
 }
 
-/** An agent program's own word where it has one, "Approve" for a flow's plain yes. */
+/**
+ * An agent program's own word where it has one, "Approve" for a flow's plain yes. Only the last option refuses: another one that
+ * calls itself "deny" is still a yes, and is named as one.
+ */
 function verbOf(answer: string, { kind, options }: Approval): string {
-  if (kind === "ask") return answer === "yes" && options[0] === "yes" ? "Approve" : answer;
-  return /^allow|^yes|^approve|^deny|^reject|^no\b/i.test(answer) ? answer : `Allow: ${answer}`;
+  const words = wordsOf(answer);
+  if (kind === "ask") return answer === "yes" && options[0] === "yes" ? "Approve" : words;
+  return answer === options.at(-1) || /^(?:allow|yes|approve)\b/i.test(answer) ? words : `Allow: ${words}`;
+}
+
+/** As a button can hold it, with what is not seen as marks. */
+function wordsOf(answer: string): string {
+  const words = plainString(answer, "all");
+  return words.length > 60 ? `${words.slice(0, 59)}…` : words;
 }

@@ -13,6 +13,22 @@ test("a command is shown as one, wherever the program puts it, and nothing besid
   });
 });
 
+test("of a request as it is kept the action is shown, and what each answer does", () => {
+  const options = [
+    { id: "1", label: "Reject", allows: true, lasting: true },
+    { id: "2", label: "No", allows: false, lasting: false },
+  ];
+  const action = { title: "Run", kind: "execute", input: { command: "rm -rf /" } };
+  assert.deepEqual(readAction({ permission: "p-1", tool: "bash", action, options }), {
+    command: "rm -rf /",
+    rest: [
+      { name: "title", text: "Run" },
+      { name: "kind", text: "execute" },
+      { name: "answers", text: "Reject: allows from now on; No: refuses" },
+    ],
+  });
+});
+
 test("the words of an argv stay apart", () => {
   assert.equal(readAction({ command: ["git", "commit", "-m", "it's; rm -rf /"] }).command, `git commit -m 'it'\\''s; rm -rf /'`);
 });

@@ -1,3 +1,5 @@
+import { z } from "zod";
+
 /**
  * What a person is shown of an action. A command is shown as one, because that is how a person judges it; everything else as the
  * whole JSON. Nothing is left out: what the headline does not hold stands in `rest`. Pure.
@@ -11,7 +13,25 @@ export interface ShownAction {
 
 const commandFields = ["command", "cmd", "commandLine", "script"];
 
-export function readAction(action: unknown): ShownAction {
+/** A request as the server keeps it: the tool and the question's own id stand elsewhere, the action is what is judged. */
+const Request = z.object({
+  tool: z.string(),
+  action: z.unknown(),
+  options: z.array(z.object({ label: z.string(), allows: z.boolean(), lasting: z.boolean() })),
+});
+
+export function readAction(raw: unknown): ShownAction {
+  const request = Request.safeParse(raw).data;
+  if (request === undefined) return readFields(raw);
+  const { command, rest } = readFields(request.action);
+  // An option's name is the agent program's own; what it does is said beside it.
+  const answers = request.options.map(
+    ({ label, allows, lasting }) => `${label}: ${allows ? "allows" : "refuses"}${lasting ? " from now on" : ""}`,
+  );
+  return { command, rest: [...rest, { name: "answers", text: answers.join("; ") }] };
+}
+
+function readFields(action: unknown): ShownAction {
   if (typeof action !== "object" || action === null || Array.isArray(action))
     return { command: null, rest: [{ name: "action", text: textOf(action) }] };
   const fields = Object.entries(action as Record<string, unknown>);

@@ -24,7 +24,7 @@ const columns: Column<FleetSession>[] = [
   {
     key: "state",
     title: "State",
-    width: "minmax(130px, 0.8fr)",
+    width: "minmax(176px, 0.8fr)",
     phone: "second",
     cell: ({ state, reason }) => <Status state={state} reason={reason} />,
   },

@@ -34,7 +34,9 @@ type Heard =
 /** Between tabs: what the leader heard, and which sessions a tab has open. */
 type Said = { from: "leader"; heard: Heard } | { from: "tab"; tab: string; sessions: string[] } | { from: "leader"; ask: true };
 
+/** What comes close together asks once: the first is told at once, the next ones together after this. */
 const gatherMs = 200;
+const firstMs = 20;
 const tab = crypto.randomUUID();
 
 let connection: Connection = { state: "connecting" };
@@ -48,9 +50,13 @@ let wantedChanged: (() => void) | null = null;
 
 let gathered: Event[] = [];
 let gathering: ReturnType<typeof setTimeout> | null = null;
+let flushedAt = 0;
+/** Queries that something happened to while they were being asked: their answers may be older than that. */
+const askAgain = new Set<Query>();
 
 /** Starts to listen. Call once. */
 export function startLive(): void {
+  watchAnswers();
   channel = new BroadcastChannel("tutti-live");
   channel.onmessage = ({ data }: MessageEvent<Said>) => {
     if ("heard" in data) take(data.heard);
@@ -134,7 +140,7 @@ function take(heard: Heard): void {
     case "event":
       position = heard.position ?? position;
       gathered.push(heard.event);
-      gathering ??= setTimeout(flush, gatherMs);
+      gathering ??= setTimeout(flush, Math.max(firstMs, flushedAt + gatherMs - performance.now()));
       return;
     case "delta":
       announce(heard.delta.session, heard.delta);
@@ -144,12 +150,28 @@ function take(heard: Heard): void {
   }
 }
 
+/**
+ * A question that is under way is not asked anew: where events come faster than answers it would never be answered. It is asked
+ * once more when its answer is there.
+ */
 function flush(): void {
   const events = gathered;
   gathered = [];
   gathering = null;
+  flushedAt = performance.now();
   void queries.invalidateQueries({
-    predicate: ({ queryKey }) => events.some((event) => isStaleBy(event, queryKey as unknown as readonly [QueryName, unknown])),
+    predicate: (query) => {
+      if (!events.some((event) => isStaleBy(event, query.queryKey as unknown as readonly [QueryName, unknown]))) return false;
+      if (query.state.fetchStatus === "fetching") askAgain.add(query);
+      return query.state.fetchStatus !== "fetching";
+    },
+  });
+}
+
+function watchAnswers(): void {
+  queries.getQueryCache().subscribe(({ query }) => {
+    if (query.state.fetchStatus === "fetching" || !askAgain.delete(query)) return;
+    void queries.invalidateQueries({ predicate: (one) => one === query });
   });
 }
 

@@ -2,6 +2,7 @@ import { memo, useMemo, useState } from "react";
 import { type AnsiSpan, ansiLines } from "./ansi-lines.ts";
 import { Button } from "./button.tsx";
 import { Pieces } from "./plain.tsx";
+import { plainString } from "./plain-pieces.ts";
 
 const firstShown = 1_000;
 const longLine = 5_000;
@@ -13,7 +14,7 @@ export const Ansi = memo(function Ansi({ text, numbers = false, label = "Output"
   // The end of an output is what matters; earlier lines come on demand, and it is said that there are some.
   const from = all ? 0 : Math.max(0, lines.length - firstShown);
   return (
-    <div className={numbers ? "log log--numbers" : "log log--bare"} role="group" aria-label={label}>
+    <div className={numbers ? "log log--numbers" : "log log--bare"} role="group" aria-label={plainString(label, "all").slice(0, 200)}>
       {from > 0 && (
         <div className="log__more">
           <Button kind="quiet" onClick={() => setAll(true)}>

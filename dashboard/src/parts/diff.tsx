@@ -20,7 +20,8 @@ interface DiffProps {
 
 /** Files with more lines than this start folded: a page of agent work can hold a hundred thousand lines. */
 const foldAbove = 400;
-const shownAtFirst = 3_000;
+const shownAtFirst = 1_000;
+const shownMore = 2_000;
 const longLine = 2_000;
 
 /** A change, file by file: names with counts first, then each file's lines with signs, numbers and marks for what differs. */
@@ -126,8 +127,8 @@ function FilePart({ index, file, open, viewed, onOpen, onViewed }: FilePartProps
 /** What a folded file does not cost: its lines are made when it is opened. */
 const FileLines = memo(function FileLines({ file }: { file: DiffFile }) {
   const lines = file.hunks.reduce((all, hunk) => all + hunk.lines.length, 0);
-  const [all, setAll] = useState(false);
-  let left = all ? Infinity : shownAtFirst;
+  const [most, setMost] = useState(shownAtFirst);
+  let left = most;
   return (
     <>
       {file.binary && <p className="diff__gap">A binary file: its content is not shown.</p>}
@@ -140,10 +141,10 @@ const FileLines = memo(function FileLines({ file }: { file: DiffFile }) {
         left -= shown;
         return <Hunk key={at} hunk={hunk} gap={gapBefore(file.hunks, at)} shown={shown} />;
       })}
-      {lines > shownAtFirst && !all && (
+      {lines > most && (
         <p className="diff__gap">
-          <Button kind="quiet" onClick={() => setAll(true)}>
-            Show {(lines - shownAtFirst).toLocaleString("en")} more lines
+          <Button kind="quiet" onClick={() => setMost(most + shownMore)}>
+            Show {Math.min(shownMore, lines - most).toLocaleString("en")} of {(lines - most).toLocaleString("en")} more lines
           </Button>
         </p>
       )}

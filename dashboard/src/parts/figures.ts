@@ -29,16 +29,20 @@ export function durationWords(ms: number): string {
 /** The span for `<time datetime>`, which wants ISO 8601. */
 export const durationIso = (ms: number): string => `PT${(Math.max(0, ms) / second).toFixed(1)}S`;
 
+// Made once: making one costs more than drawing the row that it is for.
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const dollars = new Intl.NumberFormat("en", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: 2 });
+
 /** A count with separators, or short ("1.9M") where there is no room. */
 export function countWords(count: number, short = false): string {
   if (!Number.isFinite(count)) return "";
   if (!short) return count.toLocaleString("en");
-  return new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(count);
+  return compact.format(count);
 }
 
 /** Dollars. Something that cost less than a cent did cost something, so it is not "$0.00". */
 export function moneyWords(usd: number): string {
   if (!Number.isFinite(usd)) return "";
   if (usd > 0 && usd < 0.005) return "<$0.01";
-  return usd.toLocaleString("en", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  return dollars.format(usd);
 }

@@ -1,8 +1,10 @@
 import { type Range, useVirtualizer } from "@tanstack/react-virtual";
-import { type CSSProperties, type RefObject, useCallback, useRef } from "react";
+import { type CSSProperties, type RefObject, useCallback, useDeferredValue, useRef } from "react";
 
 /** Up to this many rows all are in the page, where the browser's own search finds them. */
 const virtualAbove = 100;
+/** So many are drawn with their page, more than are in sight; the others right after it. */
+const drawnAtOnce = 30;
 
 export interface WindowRow {
   index: number;
@@ -31,6 +33,7 @@ export function useWindowed(
   kept: number,
 ): Windowed {
   const virtual = count > virtualAbove;
+  const drawn = useDeferredValue(virtualAbove, drawnAtOnce);
   const keptRow = useRef(kept);
   keptRow.current = kept;
   const rangeExtractor = useCallback((range: Range) => {
@@ -60,7 +63,7 @@ export function useWindowed(
   if (!virtual) {
     return {
       virtual,
-      rows: Array.from({ length: count }, (_, index) => ({ index, style: undefined })),
+      rows: Array.from({ length: Math.min(count, drawn) }, (_, index) => ({ index, style: undefined })),
       height: undefined,
       first: 0,
       measure: undefined,

@@ -45,7 +45,7 @@ export function RunPage() {
 function Loaded({ run }: { run: Run }) {
   const search = useSearch({ from: "/runs/$id" });
   const navigate = useNavigate({ from: "/runs/$id" });
-  // A phone shows the steps or one of them; the fault stands above both.
+  // A phone shows the steps or one of them: what asks comes first, and a fault stands above both.
   const phone = usePhone();
   const { steps, items, toggle, error, refetch } = useSteps(run.id);
   const view = search.view ?? "timeline";
@@ -53,7 +53,8 @@ function Loaded({ run }: { run: Run }) {
   const all = rows.map(({ step }) => step);
   // The failed item of a group is named by the run itself, also before its group is open.
   const first = all.find(({ id }) => id === run.firstFailure?.step) ?? firstToSee(all);
-  const selected = all.find(({ id }) => id === search.step) ?? (search.step === undefined && !phone ? first : null);
+  const selected =
+    all.find(({ id }) => id === search.step) ?? (search.step === undefined && (!phone || first?.state === "needs you") ? first : null);
   const select = (step: string | undefined): void => void navigate({ search: (now) => ({ ...now, step }), replace: true });
   const show = (to: "timeline" | "table"): void =>
     void navigate({ search: (now) => ({ ...now, view: to === "timeline" ? undefined : to }), replace: true });
@@ -144,9 +145,7 @@ function Loaded({ run }: { run: Run }) {
           width={420}
           label="Width of the step's details"
           first={<Steps run={run} view={view} rows={rows} selected={selected} select={select} toggle={toggle} />}
-          second={
-            selected ? <StepPane key={selected.id} run={run.id} step={selected} onClose={() => select(phone ? undefined : "")} /> : null
-          }
+          second={selected ? <StepPane key={selected.id} run={run.id} step={selected} onClose={() => select("")} /> : null}
         />
       )}
       <Dialog

@@ -7,7 +7,17 @@ import { StepName } from "./step-name.tsx";
 import type { StepRow } from "./step-rows.ts";
 
 const columns: Column<StepRow>[] = [
-  { key: "step", title: "Step", width: "minmax(140px, 1.4fr)", phone: "first", cell: (row) => <StepName row={row} /> },
+  {
+    key: "step",
+    title: "Step",
+    width: "minmax(140px, 1.4fr)",
+    phone: "first",
+    cell: (row) => (
+      <span className="flex clip">
+        <StepName row={row} />
+      </span>
+    ),
+  },
   {
     key: "state",
     title: "State",

@@ -1,5 +1,5 @@
 import { ChevronDown, ChevronRight } from "lucide-react";
-import { type CSSProperties, type KeyboardEvent, useMemo, useRef, useState } from "react";
+import { type CSSProperties, type KeyboardEvent, memo, type RefObject, useMemo, useRef, useState } from "react";
 import { durationWords } from "../parts/figures.ts";
 import { Icon } from "../parts/icon.tsx";
 import { Patterns } from "../parts/patterns.tsx";
@@ -20,16 +20,22 @@ interface TimelineProps {
 }
 
 /** Tree and time on one row model and one scroll, with one line for now. */
-export function Timeline({ running, rows, selected, onSelect, onToggle }: TimelineProps) {
+export function Timeline({ running, rows: given, selected, onSelect, onToggle }: TimelineProps) {
+  const rows = useSame(given);
+  const acts = useRef({ onSelect, onToggle });
+  acts.current = { onSelect, onToggle };
   const [short, setShort] = useState(true);
   // One tick a second for the whole picture, and none when nothing moves.
   const now = Number(useTimeWords((at) => (running ? String(Math.floor(at / 1_000) * 1_000) : "0"))) || lastOf(rows);
   const body = useRef<HTMLDivElement>(null);
   const parts = useMemo(() => rows.map(({ step }) => partsOf(step, now)), [rows, now]);
-  const span = spanOf(parts.flat(), now);
-  const quiet = quietOf(parts.flat(), span);
-  const scale = makeScale(span, short ? quiet : []);
-  const ticks = ticksOf(scale, 8);
+  // Hundreds of rows hang on these: they are the same objects as long as nothing has moved.
+  const { span, quiet, scale, ticks } = useMemo(() => {
+    const span = spanOf(parts.flat(), now);
+    const quiet = quietOf(parts.flat(), span);
+    const scale = makeScale(span, short ? quiet : []);
+    return { span, quiet, scale, ticks: ticksOf(scale, 8) };
+  }, [parts, now, short]);
   const onKeyDown = (event: KeyboardEvent): void => {
     const at = rows.findIndex(({ step }) => step.id === selected);
     const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
@@ -74,14 +80,26 @@ export function Timeline({ running, rows, selected, onSelect, onToggle }: Timeli
               live={running}
               isSelected={row.step.id === selected}
               isStop={row.step.id === selected || (selected === null && index === 0)}
-              onSelect={onSelect}
-              onToggle={onToggle}
+              acts={acts}
             />
           ))}
         </div>
       </div>
     </div>
   );
+}
+
+/** The same rows as before when they say the same: only what is new is drawn anew. */
+function useSame(rows: readonly StepRow[]): readonly StepRow[] {
+  const last = useRef(rows);
+  const same =
+    rows.length === last.current.length &&
+    rows.every(({ step, level, open, more }, at) => {
+      const before = last.current[at];
+      return before?.step === step && before.level === level && before.open === open && before.more === more;
+    });
+  if (!same) last.current = rows;
+  return last.current;
 }
 
 const lastOf = (rows: readonly StepRow[]): number =>
@@ -107,11 +125,10 @@ interface RowProps {
   live: boolean;
   isSelected: boolean;
   isStop: boolean;
-  onSelect: (step: string) => void;
-  onToggle: (group: string, open: boolean) => void;
+  acts: RefObject<Pick<TimelineProps, "onSelect" | "onToggle">>;
 }
 
-function Row({ index, row, parts, scale, ticks, live, isSelected, isStop, onSelect, onToggle }: RowProps) {
+const Row = memo(function Row({ index, row, parts, scale, ticks, live, isSelected, isStop, acts }: RowProps) {
   const { step, level, open } = row;
   return (
     <div
@@ -122,7 +139,7 @@ function Row({ index, row, parts, scale, ticks, live, isSelected, isStop, onSele
       aria-expanded={open ?? undefined}
       aria-selected={isSelected}
       tabIndex={isStop ? 0 : -1}
-      onClick={() => onSelect(step.id)}
+      onClick={() => acts.current.onSelect(step.id)}
     >
       <span className="gt__name" role="gridcell" style={{ "--level": level - 1 } as CSSProperties}>
         {open !== null && (
@@ -133,7 +150,7 @@ function Row({ index, row, parts, scale, ticks, live, isSelected, isStop, onSele
             aria-label={open ? `Fold ${step.id}` : `Unfold ${step.id}`}
             onClick={(event) => {
               event.stopPropagation();
-              onToggle(step.id, !open);
+              acts.current.onToggle(step.id, !open);
             }}
           >
             <Icon of={open ? ChevronDown : ChevronRight} />
@@ -166,7 +183,7 @@ function Row({ index, row, parts, scale, ticks, live, isSelected, isStop, onSele
       </span>
     </div>
   );
-}
+});
 
 function Bar({ part, scale, step }: { part: Part; scale: Scale; step: StepRow["step"] }) {
   const left = scale.at(part.from);

@@ -1,5 +1,6 @@
 import { Ellipsis } from "lucide-react";
 import { useNavigate } from "@tanstack/react-router";
+import { memo } from "react";
 import { call, useAct } from "../api/act.ts";
 import { Age } from "../parts/age.tsx";
 import { IconButton } from "../parts/icon-button.tsx";
@@ -13,7 +14,7 @@ import type { Card } from "./board-page.tsx";
 import { possible } from "./task-actions.ts";
 
 /** One task: what, who, how it stands, what it changed. */
-export function BoardCard({
+export const BoardCard = memo(function BoardCard({
   card,
   isSelected,
   isMarked,
@@ -22,7 +23,7 @@ export function BoardCard({
   card: Card;
   isSelected: boolean;
   isMarked: boolean;
-  onSelect: () => void;
+  onSelect: (id: string) => void;
 }) {
   const { id, title, agent, projectName, reason, message, verified, files, tokens, updatedAt, demo, run } = card;
   return (
@@ -32,8 +33,8 @@ export function BoardCard({
       data-marked={isMarked || undefined}
       aria-current={isSelected || undefined}
       tabIndex={isSelected ? 0 : -1}
-      onFocus={onSelect}
-      onClick={onSelect}
+      onFocus={() => onSelect(id)}
+      onClick={() => onSelect(id)}
     >
       <div className="flex">
         <Link className="mono t2" href={`/tasks/${id}`}>
@@ -76,7 +77,7 @@ export function BoardCard({
       </div>
     </article>
   );
-}
+});
 
 function CardMenu({ card }: { card: Card }) {
   const navigate = useNavigate();

@@ -1,7 +1,7 @@
 import { Plus } from "lucide-react";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useDeferredValue, useState } from "react";
 import type { State } from "../../../src/tasks/task.ts";
 import { call, useAct } from "../api/act.ts";
 import { type AnswerOf, ask } from "../api/client.ts";
@@ -140,6 +140,9 @@ function Nothing({ hasProject, filtered, onAdd, onAll }: { hasProject: boolean; 
   );
 }
 
+/** So many cards of a column are drawn with the page; the others, which are out of sight, right after it. */
+const drawnAtOnce = 8;
+
 interface ColumnsProps {
   board: Board;
   phone: boolean;
@@ -154,6 +157,7 @@ function Columns({ board, phone, column, onColumn, onAll }: ColumnsProps) {
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const [stopping, setStopping] = useState(false);
   const { act } = useAct();
+  const drawn = useDeferredValue(Infinity, drawnAtOnce);
   const filled = board.columns.filter(({ count }) => count > 0);
   const shown = phone
     ? [board.columns.find(({ state }) => state === column) ?? filled[0] ?? board.columns[0]].filter((one) => one !== undefined)
@@ -224,14 +228,8 @@ function Columns({ board, phone, column, onColumn, onAll }: ColumnsProps) {
               <Status state={state} /> <span className="num t3">{count.toLocaleString("en")}</span>
             </h2>
             <div className="board__cards" tabIndex={items.length === 0 ? -1 : 0} role="group" aria-label={`Tasks: ${state}`}>
-              {items.map((card) => (
-                <BoardCard
-                  key={card.id}
-                  card={card}
-                  isSelected={card.id === at}
-                  isMarked={marked.has(card.id)}
-                  onSelect={() => setAt(card.id)}
-                />
+              {items.slice(0, drawn).map((card) => (
+                <BoardCard key={card.id} card={card} isSelected={card.id === at} isMarked={marked.has(card.id)} onSelect={setAt} />
               ))}
               {count > items.length && (
                 <Button kind="quiet" onClick={() => onAll(state)}>

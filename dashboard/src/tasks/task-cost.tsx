@@ -8,7 +8,7 @@ import { Tokens } from "../parts/tokens.tsx";
 type Turn = TaskView["usage"]["byTurn"][number];
 
 const columns: Column<Turn>[] = [
-  { key: "turn", title: "Turn", width: "minmax(90px, 1fr)", phone: "first", cell: ({ session, turn }) => `${session} #${turn + 1}` },
+  { key: "turn", title: "Turn", width: "minmax(90px, 1fr)", phone: "first", cell: ({ session, turn }) => `${session} #${turn}` },
   {
     key: "model",
     title: "Model",

@@ -123,7 +123,8 @@ function Loaded({ task }: { task: TaskView }) {
               title: task.kind === "agent" ? "Transcript" : "Work",
               count: task.usage.turns > 0 ? task.usage.turns : undefined,
               content:
-                session === null ? (
+                // A merge says nothing: what it merges is its work.
+                session === null || task.kind === "merge" ? (
                   <TaskWork task={task} />
                 ) : (
                   <TranscriptView key={session} session={session} agent={task.agent ?? task.kind} />

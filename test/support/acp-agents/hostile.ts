@@ -1,7 +1,7 @@
 // An ACP agent that means harm. It reads what to say from a file beside it; its prompts are one word, or one word and a number:
 //   say     says everything: as text, as a thought, as names, inputs and outputs of tools, as names and content of files
 //   babble  says one after another until it is cancelled
-//   ask N   asks for permission, with the Nth part of everything in it
+//   ask N   asks for permission, with the Nth part of everything in it; "ask nul" for a tool with a NUL in its name
 //   flood   more lines than anybody reads
 //   nul     its answer has a NUL in it, which no database keeps
 import { readFileSync, writeFileSync } from "node:fs";
@@ -12,12 +12,12 @@ import { serve, type Params, type Wire } from "./wire.ts";
 interface Texts {
   strings: string[];
   names: string[];
+  /** So many strings are in one question. */
+  perQuestion: number;
 }
 
-const { strings, names } = JSON.parse(readFileSync(join(import.meta.dirname, "hostile.json"), "utf8")) as Texts;
+const { strings, names, perQuestion } = JSON.parse(readFileSync(join(import.meta.dirname, "hostile.json"), "utf8")) as Texts;
 const storable = strings.filter((text) => !text.includes("\0"));
-/** So many strings are in one question. */
-const each = 13;
 let cwd = "";
 let cancelled = false;
 
@@ -34,7 +34,7 @@ function use(wire: Wire, text: string, index: number): void {
 }
 
 async function obey(prompt: string, wire: Wire): Promise<string> {
-  const [, word = "", number = "0"] = /^(say|babble|ask|flood|nul)(?: (\d+))?/m.exec(prompt) ?? [];
+  const [, word = "", number = "0"] = /^(say|babble|ask|flood|nul)(?: (\d+|nul))?/m.exec(prompt) ?? [];
   switch (word) {
     case "say":
       chunk(wire, strings.join("\n\n"), "agent_thought_chunk");
@@ -69,7 +69,7 @@ async function obey(prompt: string, wire: Wire): Promise<string> {
       return "end_turn";
     }
     default: {
-      const part = strings.slice(Number(number) * each, (Number(number) + 1) * each);
+      const part = number === "nul" ? ["before\0behind"] : strings.slice(Number(number) * perQuestion, (Number(number) + 1) * perQuestion);
       const fields = part.map((text): [string, string] => [text, text]);
       const answer = await wire.request("session/request_permission", {
         sessionId: "s",

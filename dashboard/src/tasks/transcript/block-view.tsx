@@ -39,7 +39,14 @@ export const BlockView = memo(function BlockView({ block, open }: { block: Block
       );
     case "permission":
       return (
-        <Notice kind="warn" title={<>Asked to use {block.name}</>}>
+        <Notice
+          kind="warn"
+          title={
+            <>
+              Asked to use <Plain text={block.name} />
+            </>
+          }
+        >
           <code>
             <Plain text={block.text} />
           </code>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TranscriptEntry } from "../../../../src/sessions/session.ts";
-import { blockHas, callLine, isError, turnsOf } from "./blocks.ts";
+import { blockHas, callLine, grown, isError, turnsOf } from "./blocks.ts";
 
 const entry = (kind: TranscriptEntry["kind"], text: string, more: Partial<TranscriptEntry> = {}): TranscriptEntry => ({
   turn: 0,
@@ -35,6 +35,26 @@ test("texts that came in pieces are one, and a tool's beginning and end are one 
   assert.ok(isError(calls));
 });
 
+test("an input that is told after its call began makes no second call; another call of the same tool is one", () => {
+  const told = (text: string, state: string): TranscriptEntry => entry("tool", text, { name: "write", state });
+  const [turn] = turnsOf([
+    told("", "started"),
+    told('{"path":"a"}', "started"),
+    told('{"path":"b"}', "started"),
+    told('{"path":"b"}\nwrote b', "done"),
+    told('{"path":"a"}\nwrote a', "done"),
+  ]);
+  const [calls] = turn?.blocks ?? [];
+  assert.ok(calls?.kind === "calls");
+  assert.deepEqual(
+    calls.calls.map(({ state, input }) => [state, input]),
+    [
+      ["done", '{"path":"a"}'],
+      ["done", '{"path":"b"}'],
+    ],
+  );
+});
+
 test("turns follow each other, and nothing is lost", () => {
   const entries = [entry("prompt", "one"), entry("note", "n"), entry("prompt", "two", { turn: 1 }), entry("answer", "yes", { turn: 1 })];
   const turns = turnsOf(entries);
@@ -58,4 +78,26 @@ test("words are found anywhere in what was said or done", () => {
   const block = turn?.blocks[0];
   assert.ok(block && blockHas(block, ["needle", "bash"]));
   assert.ok(!blockHas(block, ["needle", "absent"]));
+});
+
+test("a conversation that comes in pieces is the same, and what a piece does not touch is not made again", () => {
+  const entries = Array.from({ length: 300 }, (_, at): TranscriptEntry => {
+    const turn = Math.floor(at / 120);
+    if (at % 7 === 0) return entry("text", `text ${at}. `, { turn });
+    if (at % 11 === 0) return entry("note", `note ${at}`, { turn });
+    return entry("tool", `{"path":"${at}"}`, { turn, name: "read", state: at % 2 === 0 ? "started" : "done" });
+  });
+  const many = Array.from({ length: 100 }, (_, at) => entry("tool", `{"path":"${at}"}`, { turn: 3, name: "read", state: "done" }));
+  const whole = turnsOf([...entries, ...many]);
+  for (const size of [1, 3, 50, 128]) {
+    let turns = turnsOf([]);
+    for (let from = 0; from < entries.length + many.length; from += size) {
+      const before = turns;
+      turns = grown(before, [...entries, ...many].slice(from, from + size), from);
+      const [old, now] = [before, turns].map((each) => each.flatMap(({ blocks }) => blocks));
+      for (const [at, block] of (old ?? []).slice(0, -2).entries()) assert.ok(block === now?.[at] || (old?.length ?? 0) < 3);
+    }
+    assert.deepEqual(turns, whole);
+  }
+  assert.ok(whole.at(-1)?.blocks.every((block) => block.kind !== "calls" || block.calls.length <= 40));
 });

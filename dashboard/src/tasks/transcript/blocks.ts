@@ -23,16 +23,31 @@ export interface TurnBlocks {
   blocks: Block[];
 }
 
+/** More calls than this are another block: what is drawn at once has an end. */
+const mostCalls = 40;
+
 /** The conversation turn by turn, in its order. Pure; nothing of it is left out. */
-export function turnsOf(entries: readonly TranscriptEntry[]): TurnBlocks[] {
-  const turns: TurnBlocks[] = [];
+export const turnsOf = (entries: readonly TranscriptEntry[]): TurnBlocks[] => grown([], entries, 0);
+
+/**
+ * The same conversation with further entries, of which `from` came before. Pure: what they do not touch is the same object as before,
+ * so that a page that knows it need not draw it again.
+ */
+export function grown(turns: readonly TurnBlocks[], entries: readonly TranscriptEntry[], from: number): TurnBlocks[] {
+  const all = [...turns];
+  const last = all.at(-1);
+  // Only the end is still open: a text goes on, a call has its end told.
+  if (last) all[all.length - 1] = { ...last, blocks: [...last.blocks.slice(0, -2), ...last.blocks.slice(-2).map(copyOf)] };
   for (const [index, entry] of entries.entries()) {
-    let turn = turns.at(-1);
-    if (turn?.turn !== entry.turn) turns.push((turn = { turn: entry.turn, at: entry.at, blocks: [] }));
-    add(turn.blocks, entry, String(index));
+    let turn = all.at(-1);
+    if (turn?.turn !== entry.turn) all.push((turn = { turn: entry.turn, at: entry.at, blocks: [] }));
+    add(turn.blocks, entry, String(from + index));
   }
-  return turns;
+  return all;
 }
+
+const copyOf = (block: Block): Block =>
+  block.kind === "calls" ? { ...block, calls: block.calls.map((call) => ({ ...call })) } : { ...block };
 
 function add(blocks: Block[], entry: TranscriptEntry, key: string): void {
   const { kind, at, text, name = "", state = "" } = entry;
@@ -45,8 +60,11 @@ function add(blocks: Block[], entry: TranscriptEntry, key: string): void {
       return;
     case "tool": {
       const call = callOf(name, state, text);
+      const before = blocks.at(-2);
       if (last?.kind !== "calls") blocks.push({ kind: "calls", key, calls: [call], at });
-      else if (!finish(last.calls, call)) last.calls.push(call);
+      else if (finish(last.calls, call) || (before?.kind === "calls" && finish(before.calls, call))) return;
+      else if (last.calls.length < mostCalls) last.calls.push(call);
+      else blocks.push({ kind: "calls", key, calls: [call], at });
       return;
     }
     case "permission":
@@ -73,14 +91,13 @@ function callOf(name: string, state: string, text: string): Call {
   return { name, state: shape, input: isInput ? first : "", output: isInput ? (cut < 0 ? "" : text.slice(cut + 1)) : text };
 }
 
-/** An end belongs to the newest call of that name which has none. */
-function finish(calls: Call[], end: Call): boolean {
-  if (end.state === "started") return false;
-  const open = calls.findLast((call) => call.state === "started" && call.name === end.name);
-  if (!open) return false;
-  open.state = end.state;
-  open.input = end.input || open.input;
-  open.output = end.output || open.output;
+/** What is told of a call belongs to the newest of that name that has not ended; an input to one whose input was not told yet. */
+function finish(calls: Call[], told: Call): boolean {
+  const open = calls.findLast((call) => call.state === "started" && call.name === told.name);
+  if (!open || (told.state === "started" && (told.input === "" || open.input !== ""))) return false;
+  open.state = told.state;
+  open.input = told.input || open.input;
+  open.output = told.output || open.output;
   return true;
 }
 
@@ -102,11 +119,23 @@ export function callLine({ input, output }: Call): string {
 
 const oneLine = (text: string): string => (text.trim().split("\n", 1)[0] ?? "").slice(0, 300);
 
+/** What can be found in a block, in lower case, made once: a long conversation is looked through at every key. */
+const searchable = new WeakMap<Block, string>();
+
+function textIn(block: Block): string {
+  let text = searchable.get(block);
+  if (text === undefined) {
+    text = (
+      block.kind === "calls" ? block.calls.map(({ name, input, output }) => `${name} ${input} ${output}`).join("\n") : block.text
+    ).toLowerCase();
+    searchable.set(block, text);
+  }
+  return text;
+}
+
 /** Whether a block has all the words, anywhere in it. */
 export function blockHas(block: Block, words: readonly string[]): boolean {
-  const text = (
-    block.kind === "calls" ? block.calls.map(({ name, input, output }) => `${name} ${input} ${output}`).join("\n") : block.text
-  ).toLowerCase();
+  const text = textIn(block);
   return words.every((word) => text.includes(word));
 }
 

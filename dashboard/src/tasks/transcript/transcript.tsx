@@ -8,25 +8,31 @@ import { TextField } from "../../parts/text-field.tsx";
 import { Toolbar } from "../../parts/toolbar.tsx";
 import { useKeys } from "../../shell/keys.ts";
 import { BlockView, LiveView } from "./block-view.tsx";
-import { blockHas, isError, turnsOf, type TurnBlocks } from "./blocks.ts";
+import { blockHas, isError, type TurnBlocks } from "./blocks.ts";
 import { TurnHead } from "./turn-head.tsx";
 import { useTranscript } from "./use-transcript.ts";
 
 /** So many pieces of the conversation are on the page at first; the earlier ones come with a press. */
-const shownAtFirst = 300;
+const shownAtFirst = 150;
+/** While more of it is read, and for the first moment: the rest is drawn when there is time. */
+const drawnAtOnce = 30;
+/** What is found is shown unfolded, which is more to draw. */
+const foundAtFirst = 40;
 
 /** What was said and done, as it goes on. */
 export function TranscriptView({ session, agent }: { session: string; agent: string }) {
-  const { entries, live, complete, problem, retry } = useTranscript(session);
+  const { turns: all, live, complete, problem, retry } = useTranscript(session);
   const [text, setText] = useState("");
-  const [shown, setShown] = useState(shownAtFirst);
+  const [more, setMore] = useState(0);
   const find = useRef<HTMLInputElement>(null);
-  const words = useDeferredValue(text).toLowerCase().split(/\s+/).filter(Boolean);
-  const all = useMemo(() => turnsOf(entries), [entries]);
-  const wanted = words.length === 0 ? all : matching(all, words);
-  const { turns, hidden } = lastBlocks(wanted, shown);
+  const sought = useDeferredValue(text);
+  const words = useMemo(() => sought.toLowerCase().split(/\s+/).filter(Boolean), [sought]);
+  const wanted = useMemo(() => (words.length === 0 ? all : matching(all, words)), [all, words]);
+  const drawn = useDeferredValue(complete ? shownAtFirst : drawnAtOnce, drawnAtOnce);
+  const most = (words.length === 0 ? drawn : foundAtFirst) + more;
+  const { turns, hidden } = useMemo(() => lastBlocks(wanted, most), [wanted, most]);
   const count = wanted.reduce((sum, { blocks }) => sum + blocks.length, 0);
-  const scroll = useFollow(entries, live);
+  const scroll = useFollow(turns, live);
   const step = (by: 1 | -1): void => scroll.toError(by);
   useKeys([
     { keys: "/", label: "find", run: () => find.current?.focus() },
@@ -59,13 +65,13 @@ export function TranscriptView({ session, agent }: { session: string; agent: str
       >
         {hidden > 0 && (
           <div className="transcript__earlier">
-            <Button kind="quiet" onClick={() => setShown((now) => now + 1_000)}>
+            <Button kind="quiet" onClick={() => setMore((now) => now + 1_000)}>
               Show {Math.min(hidden, 1_000).toLocaleString("en")} of {hidden.toLocaleString("en")} earlier
             </Button>
           </div>
         )}
         {turns.map((turn) => (
-          <article key={turn.turn} className="turn" aria-label={`Turn ${turn.turn + 1}`}>
+          <article key={turn.turn} className="turn" aria-label={`Turn ${turn.turn}`}>
             <TurnHead turn={turn} agent={agent} />
             {turn.blocks.map((block) => (
               <div key={block.key} data-error={isError(block) || undefined}>

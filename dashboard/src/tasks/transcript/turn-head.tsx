@@ -6,12 +6,12 @@ export function TurnHead({ turn: { turn, at }, agent }: { turn: TurnBlocks; agen
   return (
     <header className="turn__head">
       <span className="turn__n" aria-hidden>
-        {turn + 1}
+        {turn}
       </span>
       <b>
         <Plain text={agent} />
       </b>
-      <span>turn {turn + 1}</span>
+      <span>turn {turn}</span>
       <span className="push">
         <Age at={at} /> ago
       </span>
