@@ -15,8 +15,8 @@ export function changes(): () => Plan {
   const openQuestions: { id: string; number: number }[] = [];
   return () => {
     at += 1;
-    // Agents take turns; the first 70 of them wait for a person or start.
-    const number = 71 + ((at * 37) % (agents - 71));
+    // Agents take turns; the first 70 wait for a person or start, and the next one is busy talking.
+    const number = 72 + ((at * 37) % (agents - 72));
     const [task, session, stream] = [`T-${1_000 + number}`, `S-${1_000 + number}`, projectOf(number)];
     const now = Date.now();
     switch (at % 5) {

@@ -9,7 +9,8 @@ import { runFiles } from "./testing/run-files.ts";
 
 /**
  * `npm run mutants`: takes one guard after the other out of a copy of the source and asks that a test turns red. A guard that
- * no test misses is not guarded. `npm run mutants -- lease` takes the mutants whose name or file holds the word.
+ * no test misses is not guarded. `npm run mutants -- lease` takes the mutants whose name or file holds the word, and `--part 1/2`
+ * every second one.
  */
 const root = dirname(import.meta.dirname);
 const atOnce = 2;
@@ -21,11 +22,17 @@ interface Verdict {
   ms: number;
 }
 
-async function main(filters: string[]): Promise<number> {
+async function main(words: string[]): Promise<number> {
+  const at = words.indexOf("--part");
+  const [part = 1, of = 1] = at < 0 ? [] : (words[at + 1] ?? "").split("/").map(Number);
+  const filters = words.filter((_, index) => at < 0 || (index !== at && index !== at + 1));
+  if (!(part >= 1 && part <= of)) throw new Error("--part wants two numbers: 1/2");
   const all = readMutants(root);
   const problems = problemsOf(all, root);
   for (const problem of problems) console.error(problem);
-  const mutants = all.filter(({ name, file }) => filters.every((filter) => `${name} ${file}`.includes(filter)));
+  const mutants = all
+    .filter(({ name, file }) => filters.every((filter) => `${name} ${file}`.includes(filter)))
+    .filter((_, index) => index % of === part - 1);
   if (problems.length > 0 || mutants.length === 0) {
     console.error(problems.length > 0 ? "scripts/mutants.json does not fit the source" : `no mutant is called ${filters.join(" ")}`);
     return 1;

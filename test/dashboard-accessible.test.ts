@@ -121,9 +121,9 @@ test("a page with faults is not called free of them", async () => {
   await page.getByText("fix-bugs").waitFor();
   assert.deepEqual(await faultsOf(page), []);
   const plant = (html: string) => page.evaluate(`document.querySelector("main").insertAdjacentHTML("afterbegin", ${JSON.stringify(html)})`);
-  await plant('<img src="/favicon.svg"><button></button><p style="color: #999; background: #aaa">grey on grey</p>');
+  await plant('<p style="color: #999; background: #aaa">grey on grey</p><button></button><img src="/favicon.svg" width="16">');
   const rules = (await faultsOf(page)).map((fault) => fault.split(":")[0]);
-  assert.deepEqual(rules.toSorted(), ["button-name", "color-contrast", "image-alt"]);
+  assert.deepEqual(new Set(rules), new Set(["button-name", "color-contrast", "image-alt"]));
   assert.deepEqual(await lostAt(page, desktopWidth), []);
   await plant(`<p style="width: 3000px; white-space: nowrap">${"far out ".repeat(400)}</p>`);
   assert.match((await lostAt(page, desktopWidth)).join("\n"), /far out/);

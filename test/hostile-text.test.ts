@@ -312,6 +312,41 @@ suite("in the command line", () => {
   });
 });
 
+test("a no is a no, whatever the agent has called its answers; in the dashboard each yes is named as one", async () => {
+  const { client } = bench.tutti;
+  const asked = async (): Promise<{ task: string; approval: string }> => {
+    const task = (await client.command("task.create", { project: world.project, prompt: "trick", agent: "asking" })).id;
+    const approval = await until("the question", async () =>
+      (await client.query("approval.list", { state: "open", limit: 100 })).items.find((one) => one.task === task),
+    );
+    return { task, approval: approval.id };
+  };
+  const output = (id: string) =>
+    until(`${id} to end`, async () => {
+      const { finishedAt, result } = await client.query("task.get", { id });
+      return finishedAt !== null && { said: result?.output };
+    });
+  for (const words of ["no", "deny"]) {
+    const { task, approval } = await asked();
+    if (words === "no") await bench.expectCode(0, ["deny", approval]);
+    else await client.command("approval.answer", { id: approval, answer: words });
+    assert.deepEqual(await output(task), { said: "got refused" }, words);
+  }
+  const { task, approval } = await asked();
+  const browser = await openBrowser();
+  try {
+    const { page } = await visit(browser);
+    await enter(page, bench.tutti, `/inbox?item=${approval}`);
+    const buttons = page.locator(".answer__act button");
+    await buttons.first().waitFor();
+    assert.match((await buttons.allInnerTexts()).join("|"), /^allow\b.*\|Reject/is);
+    await buttons.nth(1).click();
+    assert.deepEqual(await output(task), { said: "got refused" });
+  } finally {
+    await browser.close();
+  }
+});
+
 suite("a NUL, which no database keeps", () => {
   test("is refused in what a person writes, and nothing is queued", async () => {
     const { client } = bench.tutti;

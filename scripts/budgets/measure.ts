@@ -263,7 +263,12 @@ export async function measureUse(browser: Browser, server: BigServer, slower: nu
   await context.close();
 }
 
-const said = (number: number): string => `document.querySelector("[role=log]").textContent.includes("number ${number}. ")`;
+/** Waits until the expression holds in the page; throws when it does not within a minute. */
+const shownWithin = (page: Page, isShown: string): Promise<unknown> =>
+  page.evaluate(`new Promise((resolve, reject) => { const limit = performance.now() + 60_000; const look = () => ${isShown} ? resolve(0)
+    : performance.now() > limit ? reject(new Error("not shown within a minute")) : setTimeout(look, 10); look(); })`);
+
+const said = (number: number): string => `document.querySelector("[role=log]").textContent.includes("number ${number}.")`;
 
 /** What a thousand agents do to a page that is open. */
 export async function measureLive(browser: Browser, server: BigServer, slower: number, add: Add): Promise<void> {
@@ -311,19 +316,19 @@ export async function measureLive(browser: Browser, server: BigServer, slower: n
   await turnTo(page, `/tasks/${server.filled.talkative.task}`);
   await page.getByText("Loading the conversation").waitFor({ state: "hidden", timeout: 120_000 });
   await wait(500);
-  const late: number[] = [];
+  const slow: number[] = [];
   for (let time = 0; time < 10; time += 1) {
     const spoken = (await server.order({ kind: "speak", entries: 20 })) as number;
     const began = performance.now();
-    await page.evaluate(`new Promise((resolve) => { const look = () => ${said(spoken)} ? resolve(0) : setTimeout(look, 10); look(); })`);
+    await shownWithin(page, said(spoken));
     slow.push(performance.now() - began);
   }
   add({
     what: "from the last words to the page, of 50,000 entries",
-    value: Math.max(...said),
+    value: Math.max(...slow),
     unit: "ms",
     limit: 2_000,
-    note: `the slowest of ${said.length}`,
+    note: `the slowest of ${slow.length}`,
   });
 
   const { longest } = await seen(page);

@@ -25,3 +25,24 @@ test("only an allowing option's own label allows; everything else refuses", () =
   for (const answer of ["deny", "Reject", "allow", null, ""]) assert.equal(permissionChoice(options, answer), "reject");
   assert.equal(permissionChoice(options.slice(0, 1), "deny"), null);
 });
+
+test("an agent cannot turn a no into a yes by calling an allowing option so", () => {
+  for (const label of ["no", "Deny", " deny ", "REJECT", "ｎｏ", ""]) {
+    const tricky = [{ id: "once", label, allows: true, lasting: false }, ...options.slice(2)];
+    assert.deepEqual(permissionOptions(tricky), ["allow", "deny"], label);
+    for (const answer of ["no", "deny"]) {
+      const read = readAnswer(permissionOptions(tricky), answer);
+      assert.equal(permissionChoice(tricky, read), "reject", `${label}: ${answer}`);
+    }
+    assert.equal(permissionChoice(tricky, readAnswer(permissionOptions(tricky), "yes")), "once");
+  }
+});
+
+test("of two options with one name the one that allows least is meant", () => {
+  const twice = [
+    { id: "always", label: "Allow", allows: true, lasting: true },
+    { id: "once", label: "Allow", allows: true, lasting: false },
+  ];
+  assert.deepEqual(permissionOptions(twice), ["Allow", "deny"]);
+  assert.equal(permissionChoice(twice, "Allow"), "once");
+});

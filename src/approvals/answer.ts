@@ -20,15 +20,29 @@ export function readAnswer(options: string[], answer: string): string | null {
   return null;
 }
 
-/** The words for a permission request's options: what allows least comes first, refusing is always possible and last. */
-export function permissionOptions(options: PermissionOption[]): string[] {
-  const allowing = options.filter((option) => option.allows).toSorted((a, b) => Number(a.lasting) - Number(b.lasting));
-  return [...new Set([...allowing.map((option) => option.label), "deny"])];
+const refusal = "deny";
+
+/** Words that mean something of their own: an agent that calls an allowing option so would turn a person's no into a yes. */
+const ours = /^(?:yes|no|y|n|ok|deny|denied|reject|refuse|cancel|stop|never|decline|disallow)$/;
+
+/** The allowing options under the words that a person is shown, each once; what allows least comes first. */
+function allowing(options: PermissionOption[]): { id: string; label: string }[] {
+  const shown = new Map<string, string>();
+  const all = options.filter((option) => option.allows).toSorted((a, b) => Number(a.lasting) - Number(b.lasting));
+  for (const { id, label, lasting } of all) {
+    const word = label.normalize("NFKC").trim().toLowerCase();
+    const name = word === "" || ours.test(word) ? (lasting ? "always allow" : "allow") : label;
+    if (!shown.has(name)) shown.set(name, id);
+  }
+  return [...shown].map(([label, id]) => ({ id, label }));
 }
+
+/** The words for a permission request's options: what allows least comes first, refusing is always possible and last. */
+export const permissionOptions = (options: PermissionOption[]): string[] => [...allowing(options).map(({ label }) => label), refusal];
 
 /** The agent's own id for an answer; null refuses. Anything that cannot be understood refuses. */
 export function permissionChoice(options: PermissionOption[], answer: string | null): string | null {
-  const allowed = options.find((option) => option.allows && option.label === answer);
+  const allowed = allowing(options).find(({ label }) => label === answer);
   if (allowed) return allowed.id;
   return options.find((option) => !option.allows && !option.lasting)?.id ?? null;
 }

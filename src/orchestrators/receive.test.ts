@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { about, done, ended, failed, onBothStores, started, stateOf, waitsForLock, type TestStore } from "../../test/support/stores.ts";
 import { sql } from "../db/plan.ts";
 import { keepRunnerLease, runnerLeaseMs } from "../runners/lease.ts";
-import type { Assignment, FromRunner } from "../runners/message.ts";
+import type { Assignment, AttemptOutcome, FromRunner } from "../runners/message.ts";
 import { createTask } from "../tasks/commands.ts";
 import { readOn, readingFrom } from "../sessions/transcript.ts";
 
@@ -26,6 +26,13 @@ onBothStores((rule, kind) => {
     assert.equal((await store.task(assignment.task)).state, "done");
     assert.equal(await store.tell(ended(assignment, runner, done({ output: "second" }))), false);
     assert.deepEqual(await stateOf(store, assignment.task), after);
+  });
+
+  rule("a NUL in what an agent says holds nothing up: it becomes the letter for what cannot be shown", async (store) => {
+    const { runner, assignment } = await given(store);
+    assert.equal(await store.tell(ended(assignment, runner, { ...failed(), message: "a\0b" } as AttemptOutcome)), true);
+    const [row] = await store.rows(sql`select message from task_details where task = ${assignment.task}`);
+    assert.equal(row?.["message"], "a\ufffdb");
   });
 
   rule("of two outcomes that come at the same moment one is taken", async (store) => {

@@ -22,7 +22,23 @@ export interface ReceiveOptions {
   onPermission(approval: string, message: Extract<FromRunner, { kind: "permission" }>): void;
 }
 
-export async function receive(options: ReceiveOptions, message: FromRunner): Promise<boolean> {
+/**
+ * An agent may say U+0000, which no PostgreSQL text holds and our store refuses: it would hold up the work that it is about. So it
+ * becomes the character for what cannot be shown, here, where everything that a runner tells comes in.
+ */
+function withoutNul<Value>(value: Value): Value {
+  const clean = (inside: unknown): unknown => {
+    if (typeof inside === "string") return inside.includes("\0") ? inside.replaceAll("\0", "\ufffd") : inside;
+    if (Array.isArray(inside)) return inside.map(clean);
+    if (typeof inside !== "object" || inside === null) return inside;
+    return Object.fromEntries(Object.entries(inside).map(([name, one]) => [clean(name), clean(one)]));
+  };
+  // It has the same form as before; only letters were changed.
+  return clean(value) as Value;
+}
+
+export async function receive(options: ReceiveOptions, told: FromRunner): Promise<boolean> {
+  const message = withoutNul(told);
   if (message.kind === "delta") {
     options.bus.delta({ session: message.session, turn: message.turn, kind: message.of, text: message.text });
     return true;

@@ -54,7 +54,7 @@ export async function fill(server: { home: string; send: Send; ask: Ask }, folde
 }
 
 /** The scripted ACP agent lies in the repository itself: that is what a sandboxed session sees, wherever this clone is. */
-export const scriptedAgent = (...more: string[]): Record<string, string> => ({
+const scriptedAgent = (...more: string[]): Record<string, string> => ({
   "agent/package.json": '{ "type": "module" }\n',
   ...Object.fromEntries(
     ["main.ts", "good.ts", "bad.ts", "wire.ts", ...more].map((name) => [

@@ -25,7 +25,8 @@ export interface HostileWorld {
   failedRun: string;
 }
 
-const agentFile = (name: string): string => readFileSync(join(root, "test/support/acp-agents", name), "utf8");
+/** As it stands in the repository on which the agent works: that is what a sandboxed session sees. */
+const agentFile = (name: string): string => readFileSync(join(root, "test/support", name), "utf8");
 /** So many strings are in one question; the agent counts by the same number. */
 const perQuestion = 13;
 export const stringsOfQuestion = (index: number): Hostile[] => hostileStrings.slice(index * perQuestion, (index + 1) * perQuestion);
@@ -37,7 +38,7 @@ const longMs = 180_000;
 
 /** Prints everything as it is. */
 const print = `import { readFileSync } from "node:fs";
-for (const text of JSON.parse(readFileSync(new URL("hostile.json", import.meta.url), "utf8")).strings) console.log(text);
+for (const text of JSON.parse(readFileSync(new URL("hostile-agent/hostile.json", import.meta.url), "utf8")).strings) console.log(text);
 `;
 
 const flow = `name: hostile
@@ -61,13 +62,13 @@ export async function makeHostileWorld({ client }: Tutti, folder: string): Promi
   const repository = makeRepository(join(folder, "<img src=x onerror=pwned=1>"), {
     "README.md": "A shop.\n",
     "agent/package.json": '{ "type": "module" }\n',
-    "agent/wire.ts": agentFile("wire.ts"),
-    "agent/hostile.ts": agentFile("hostile.ts"),
-    "agent/hostile.json": JSON.stringify({ strings, names: hostileNames, perQuestion }),
+    "agent/acp-agents/wire.ts": agentFile("acp-agents/wire.ts"),
+    "agent/hostile-agent/main.ts": agentFile("hostile-agent/main.ts"),
+    "agent/hostile-agent/hostile.json": JSON.stringify({ strings, names: hostileNames, perQuestion }),
     "agent/print.mjs": print,
   });
   const project = (await client.command("project.create", { folder: repository, settings: { limit: 12 } })).id;
-  const command = [process.execPath, "agent/hostile.ts"];
+  const command = [process.execPath, "agent/hostile-agent/main.ts"];
   const agent = (name: string, backend: "acp" | "command", settings: { command: string[]; permissions?: "ask" }) =>
     client.command("agent.create", { name, backend, limit: 12, settings });
   await agent("hostile", "acp", { command });

@@ -107,13 +107,13 @@ export function ProviderForm({ provider, onClose, onSaved }: { provider: Provide
         hint={
           draft.noKey
             ? "Its key is deleted when you save."
-            : provider?.keyName == null
+            : provider === null || provider.keyName === null
               ? "Kept by the server, never shown again, never given to an agent. Left empty: it wants none."
               : `Now: ${keyWords(provider)}. Left empty: it stays.`
         }
         maxLength={4096}
       />
-      {provider?.keyName != null && (
+      {provider !== null && provider.keyName !== null && (
         <Checkbox checked={draft.noKey} onChange={(noKey) => put({ noKey, key: "" })}>
           It wants no key any more
         </Checkbox>

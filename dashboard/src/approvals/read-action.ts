@@ -1,5 +1,3 @@
-import { z } from "zod";
-
 /**
  * What a person is shown of an action. A command is shown as one, because that is how a person judges it; everything else as the
  * whole JSON. Nothing is left out: what the headline does not hold stands in `rest`. Pure.
@@ -13,19 +11,32 @@ export interface ShownAction {
 
 const commandFields = ["command", "cmd", "commandLine", "script"];
 
+interface Option {
+  label: string;
+  allows: boolean;
+  lasting: boolean;
+}
+
 /** A request as the server keeps it: the tool and the question's own id stand elsewhere, the action is what is judged. */
-const Request = z.object({
-  tool: z.string(),
-  action: z.unknown(),
-  options: z.array(z.object({ label: z.string(), allows: z.boolean(), lasting: z.boolean() })),
-});
+interface Request {
+  action: unknown;
+  options: Option[];
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+
+// By hand: a schema's library is too large for the first screen.
+const isOption = (value: unknown): value is Option =>
+  isRecord(value) && typeof value["label"] === "string" && typeof value["allows"] === "boolean" && typeof value["lasting"] === "boolean";
+
+const isRequest = (value: unknown): value is Record<string, unknown> & Request =>
+  isRecord(value) && typeof value["tool"] === "string" && Array.isArray(value["options"]) && value["options"].every(isOption);
 
 export function readAction(raw: unknown): ShownAction {
-  const request = Request.safeParse(raw).data;
-  if (request === undefined) return readFields(raw);
-  const { command, rest } = readFields(request.action);
+  if (!isRequest(raw)) return readFields(raw);
+  const { command, rest } = readFields(raw.action);
   // An option's name is the agent program's own; what it does is said beside it.
-  const answers = request.options.map(
+  const answers = raw.options.map(
     ({ label, allows, lasting }) => `${label}: ${allows ? "allows" : "refuses"}${lasting ? " from now on" : ""}`,
   );
   return { command, rest: [...rest, { name: "answers", text: answers.join("; ") }] };

@@ -1,3 +1,4 @@
+import type { Query } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import type { Event } from "../../../src/events/event.ts";
 import { client, queries, type QueryName } from "../api/client.ts";

@@ -8,7 +8,7 @@ import type { Entry } from "../../registry.ts";
 import type { OpenClient } from "../client.ts";
 import { connect } from "./connect.ts";
 import { idOf, listViewOf, wantsJson, withListOptions } from "./options.ts";
-import { note, plain, print, printJson, shownValue, table, oneLine, printRecord, type Column, type ListView } from "./output.ts";
+import { jsonText, note, plain, print, printJson, shownValue, table, oneLine, printRecord, type Column, type ListView } from "./output.ts";
 
 /**
  * Every entry of the registry is a verb: `tutti <noun> <verb>`, its fields as options, made from its schema. The everyday
@@ -115,7 +115,7 @@ async function write(chunk: Uint8Array): Promise<void> {
 
 function printResult(result: unknown, entry: Entry, view: ListView, json: boolean): void {
   if (json) return printJson(result);
-  if (result === null || typeof result !== "object") return print(JSON.stringify(result));
+  if (result === null || typeof result !== "object") return print(jsonText(result));
   if (!("items" in result) || !Array.isArray(result.items)) return printRecord(result, false);
   const rows = result.items as Record<string, unknown>[];
   const every = Object.keys(rows[0] ?? {});

@@ -210,7 +210,19 @@ export function setFields(names: string[] | null): void {
 }
 
 /** One object on one line of stdout, with the fields that were asked for. Throws AppError invalid_input for one that it does not have. */
-export const printJson = (value: unknown): void => print(JSON.stringify(fields ? pickFields(value, fields) : value));
+export const printJson = (value: unknown): void => print(jsonText(fields ? pickFields(value, fields) : value));
+
+/** JSON in which what a terminal would obey, and what is not seen, stands as an escape: whoever parses it gets every letter. */
+export const jsonText = (value: unknown): string =>
+  JSON.stringify(value).replaceAll(
+    /[\u007f-\u009f\u2028\u2029\ufff9-\ufffb]|\p{Default_Ignorable_Code_Point}/gu,
+    // Letters beyond the first plane are two escapes.
+    (letter) =>
+      letter
+        .split("")
+        .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+        .join(""),
+  );
 
 /** Of a list the fields of each of its items. `a.b` is a field of a field. */
 export function pickFields(value: unknown, names: string[]): unknown {
@@ -246,7 +258,7 @@ export function printRecord(record: object, json: boolean): void {
 /** What happened, why, what to do. One error, on stderr; with --json as one object. */
 export function printError(error: AppError, original: unknown = null, json = false): void {
   if (json) {
-    process.stderr.write(`${JSON.stringify({ error })}\n`);
+    process.stderr.write(`${jsonText({ error })}\n`);
     return;
   }
   const { stderr } = process;

@@ -2,12 +2,13 @@
 //   say     says everything: as text, as a thought, as names, inputs and outputs of tools, as names and content of files
 //   babble  says one after another until it is cancelled
 //   ask N   asks for permission, with the Nth part of everything in it; "ask nul" for a tool with a NUL in its name
+//   trick   asks for permission, with answers that are called the opposite of what they do; says which one it got
 //   flood   more lines than anybody reads
 //   nul     its answer has a NUL in it, which no database keeps
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { serve, type Params, type Wire } from "./wire.ts";
+import { serve, type Params, type Wire } from "../acp-agents/wire.ts";
 
 interface Texts {
   strings: string[];
@@ -34,7 +35,7 @@ function use(wire: Wire, text: string, index: number): void {
 }
 
 async function obey(prompt: string, wire: Wire): Promise<string> {
-  const [, word = "", number = "0"] = /^(say|babble|ask|flood|nul)(?: (\d+|nul))?/m.exec(prompt) ?? [];
+  const [, word = "", number = "0"] = /^(say|babble|ask|trick|flood|nul)(?: (\d+|nul))?/m.exec(prompt) ?? [];
   switch (word) {
     case "say":
       chunk(wire, strings.join("\n\n"), "agent_thought_chunk");
@@ -44,6 +45,20 @@ async function obey(prompt: string, wire: Wire): Promise<string> {
       writeFileSync(join(cwd, "binary.dat"), strings.join("\n"));
       chunk(wire, storable.join("\n\n"));
       return "end_turn";
+    case "trick": {
+      const answer = await wire.request("session/request_permission", {
+        sessionId: "s",
+        toolCall: { toolCallId: "trick", title: "trick", kind: "execute", rawInput: { command: "rm -rf /" } },
+        options: [
+          { optionId: "lasting", name: "Reject", kind: "allow_always" },
+          { optionId: "once", name: "No", kind: "allow_once" },
+          { optionId: "again", name: "deny", kind: "allow_once" },
+          { optionId: "refused", name: "Yes, allow it", kind: "reject_once" },
+        ],
+      });
+      chunk(wire, `got ${(answer.outcome as { optionId?: string }).optionId}`);
+      return "end_turn";
+    }
     case "nul":
       chunk(wire, "before\0behind");
       return "end_turn";
