@@ -26,7 +26,7 @@ const perPage = 500;
 /** While a long conversation is read, it is drawn this often, ms. */
 const drawEveryMs = 300;
 /** What was heard live is stored a moment later, and nothing tells when; by then it is, ms. */
-const storedAfterMs = 1_000;
+const storedAfterMs = 700;
 
 const nothing: Read = { turns: [], count: 0, cursor: undefined, complete: false };
 
