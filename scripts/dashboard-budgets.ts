@@ -4,7 +4,10 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { openBrowser } from "../test/support/browser.ts";
 import { builtDashboard, readBuild } from "../test/support/built-dashboard.ts";
-import { type Figure, measureLive, measureLoads, measureUse } from "./budgets/measure.ts";
+import { measureLive } from "./budgets/measure-live.ts";
+import { measureLoads } from "./budgets/measure-loads.ts";
+import { measureUse } from "./budgets/measure-use.ts";
+import type { Figure } from "./budgets/room.ts";
 import { startBigServer } from "./budgets/serve.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { ChevronDown, ChevronRight, File } from "lucide-react";
-import { memo, type ReactNode, useId, useMemo, useRef, useState } from "react";
+import { memo, type ReactNode, useDeferredValue, useId, useMemo, useRef, useState } from "react";
 import { Button } from "./button.tsx";
 import { Checkbox } from "./checkbox.tsx";
 import { DiffPalette } from "./diff-palette.tsx";
@@ -22,6 +22,8 @@ interface DiffProps {
 const foldAbove = 400;
 const shownAtFirst = 1_000;
 const shownMore = 2_000;
+/** So many lines are drawn with the page, the others right after it. */
+const drawnAtOnce = 200;
 const longLine = 2_000;
 
 /** A change, file by file: names with counts first, then each file's lines with signs, numbers and marks for what differs. */
@@ -128,7 +130,7 @@ function FilePart({ index, file, open, viewed, onOpen, onViewed }: FilePartProps
 const FileLines = memo(function FileLines({ file }: { file: DiffFile }) {
   const lines = file.hunks.reduce((all, hunk) => all + hunk.lines.length, 0);
   const [most, setMost] = useState(shownAtFirst);
-  let left = most;
+  let left = useDeferredValue(most, drawnAtOnce);
   return (
     <>
       {file.binary && <p className="diff__gap">A binary file: its content is not shown.</p>}

@@ -1,5 +1,5 @@
 import { ChevronDown, ChevronRight } from "lucide-react";
-import { type CSSProperties, type KeyboardEvent, memo, type RefObject, useMemo, useRef, useState } from "react";
+import { type CSSProperties, type KeyboardEvent, memo, type RefObject, useDeferredValue, useMemo, useRef, useState } from "react";
 import { durationWords } from "../parts/figures.ts";
 import { Icon } from "../parts/icon.tsx";
 import { Patterns } from "../parts/patterns.tsx";
@@ -9,6 +9,9 @@ import { Toolbar } from "../parts/toolbar.tsx";
 import { makeScale, type Part, partsOf, quietOf, type Scale, spanOf, ticksOf } from "./gantt.ts";
 import { StepName } from "./step-name.tsx";
 import type { StepRow } from "./step-rows.ts";
+
+/** So many rows are drawn with the page, more than are in sight; the others right after it. */
+const drawnAtOnce = 40;
 
 interface TimelineProps {
   /** Whether time still goes on here. */
@@ -22,6 +25,7 @@ interface TimelineProps {
 /** Tree and time on one row model and one scroll, with one line for now. */
 export function Timeline({ running, rows: given, selected, onSelect, onToggle }: TimelineProps) {
   const rows = useSame(given);
+  const drawn = useDeferredValue(Infinity, drawnAtOnce);
   const acts = useRef({ onSelect, onToggle });
   acts.current = { onSelect, onToggle };
   const [short, setShort] = useState(true);
@@ -69,7 +73,7 @@ export function Timeline({ running, rows: given, selected, onSelect, onToggle }:
               </svg>
             </span>
           </div>
-          {rows.map((row, index) => (
+          {rows.slice(0, drawn).map((row, index) => (
             <Row
               key={row.step.id}
               index={index}

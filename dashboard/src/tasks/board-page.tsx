@@ -35,7 +35,7 @@ export function BoardPage() {
   const navigate = useNavigate({ from: "/board" });
   const phone = usePhone();
   const projects = useQuery(ask("project.list", { limit: 200 }));
-  const { data, error, refetch } = useQuery(ask("task.board", { project: search.project, limitPerColumn: 50 }));
+  const { data, error, refetch } = useQuery(ask("task.board", { project: search.project, limitPerColumn: 30 }));
   const [adding, setAdding] = useState(false);
   const view = search.view ?? (search.q ? "list" : "board");
   const put = (change: Partial<typeof search>): void => void navigate({ search: (now) => ({ ...now, ...change }), replace: true });
