@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { desktop, enter, openBrowser, visit } from "./support/browser.ts";
 import { makeFolder, makeRepository, startTutti, until, type Tutti } from "./support/tutti.ts";
@@ -129,6 +130,33 @@ test("three tabs have one stream between them; when the tab that reads it is clo
       own,
       own.map((_, at) => (own[0] ?? 0) + at),
     );
+    assert.deepEqual(complaints, []);
+    await context.close();
+  }));
+
+test("answers are shown though events come faster than they do, and the last of them is of the last event", () =>
+  withServer(async (place) => {
+    const { server } = place;
+    const { page, context, complaints } = await visit(browser, desktop);
+    await number(place, 1);
+    await enter(page, server, "/board?view=list");
+    await shows(page, upTo(1));
+    // Each answer takes longer than the next event.
+    await page.route(/\/api\/tasks\?/, async (route) => {
+      await wait(500);
+      await route.continue();
+    });
+    const began = performance.now();
+    let last = 1;
+    let shownMeanwhile = 0;
+    while (performance.now() - began < 4_000) {
+      last += 1;
+      await number(place, last);
+      await wait(50);
+      shownMeanwhile = Math.max(shownMeanwhile, (await numbersIn(page)).length);
+    }
+    assert.ok(shownMeanwhile > 1, "nothing was shown as long as there were events");
+    await shows(page, upTo(last));
     assert.deepEqual(complaints, []);
     await context.close();
   }));
