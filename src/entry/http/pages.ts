@@ -147,4 +147,4 @@ function send(
 }
 
 const notBuilt = `<!doctype html><html lang="en"><title>Tutti</title><h1>The dashboard is not built</h1>
-<p>The server works; only its pages are missing. <code>npm start</code> builds them, or <code>npm run build</code>.</p></html>`;
+<p>The server works; only its pages are missing. <code>npm start</code> builds them.</p></html>`;
