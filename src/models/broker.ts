@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { choose, noToken, tokenOf } from "./choose.ts";
-import { mayGoElsewhere, retryAfter, tellingOf, type Miss } from "./failover.ts";
+import { endOfCall, mayGoElsewhere, retryAfter, tellingOf, type CallEnd, type Miss } from "./failover.ts";
 import { headersBack, headersFor } from "./headers.ts";
 import { hideSecret } from "./hide-secret.ts";
 import { findPath, protocolOf, urlAt, type Path } from "./paths.ts";
@@ -22,8 +22,18 @@ export interface BrokerOptions {
   /** The models that a session's token opens, in the order in which they are asked; none: nothing. */
   resolve(token: string): Promise<readonly Target[]>;
   onUsage?(token: string, usage: CallUsage & { provider: string }): void;
+  /** Providers that keep failing are passed over for a time. Left out: each is asked whatever it did before. */
+  breakers?: ProviderBreakers;
   log: { warn(details: object, message: string): void };
   limits?: Partial<BrokerLimits>;
+}
+
+export interface ProviderBreakers {
+  /** "trial": by one call at a time. Providers without trouble are not in the answer. */
+  look(providers: readonly string[]): Promise<ReadonlyMap<string, "yes" | "trial" | "no">>;
+  /** Makes a call the provider's one trial; null when another is faster. */
+  begin(provider: string): Promise<string | null>;
+  end(provider: string, trial: string | null, ended: CallEnd, reason: string): Promise<void>;
 }
 
 export interface BrokerLimits {
@@ -92,7 +102,7 @@ async function serve(incoming: IncomingMessage, response: ServerResponse, option
     const targets = choose(await options.resolve(token), path, incoming.headers);
     const body = path.method === "POST" ? parsed(await readBody(incoming, limits.bodyBytes)) : null;
     const onUsage = (provider: string, usage: CallUsage): void => options.onUsage?.(token, { ...usage, provider });
-    await passOn({ incoming, response, path, body, limits, onUsage, log: options.log }, targets);
+    await passOn({ incoming, response, path, body, limits, onUsage, log: options.log, breakers: options.breakers }, targets);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     refuse(incoming, response, error);
@@ -159,20 +169,33 @@ interface Passage {
   limits: BrokerLimits;
   onUsage: (provider: string, usage: CallUsage) => void;
   log: BrokerOptions["log"];
+  breakers: ProviderBreakers | undefined;
 }
 
 /** A provider that could not answer: what we say of it ourselves, or what it said, to be told when nobody else can. */
 type Failed = Miss & { kind: "failed"; target: Target } & ({ refusal: Refusal } | { headers: IncomingHttpHeaders; said: Buffer });
 
-/** One after the other until one answers. As soon as something of an answer was heard it is this one's, also when it breaks off. */
+/**
+ * One after the other until one answers. As soon as something of an answer was heard it is this one's, also when it breaks off. Those
+ * that keep failing are asked last: a refusal of ours would help nobody.
+ */
 async function passOn(passage: Passage, targets: [Target, ...Target[]]): Promise<void> {
-  const { response, log } = passage;
+  const { response, log, breakers } = passage;
   const gone = new AbortController();
   // The session went away, or was ended: the provider need not go on.
   response.once("close", () => gone.abort());
   const failures: Failed[] = [];
-  for (const [index, target] of targets.entries()) {
-    const tried = await reach(passage, target, gone.signal, { alone: targets.length === 1, last: index === targets.length - 1 });
+  const order = await orderOf(passage, targets);
+  for (const [index, { target, look }] of order.entries()) {
+    const trial = look === "trial" ? ((await breakers?.begin(target.provider)) ?? null) : null;
+    if (look === "trial" && trial === null) {
+      // Another call tries it out just now.
+      order.push({ target, look: "no" });
+      continue;
+    }
+    const tried = await reach(passage, target, gone.signal, { alone: targets.length === 1, last: index === order.length - 1 });
+    const status = tried.kind === "answer" ? (tried.answered.statusCode ?? null) : tried.status;
+    void tellBreaker(passage, target, trial, { gone: gone.signal.aborted, status });
     if (tried.kind === "answer") return await answer(passage, target, tried.answered);
     if (gone.signal.aborted) return void response.destroy();
     failures.push(tried);
@@ -180,6 +203,33 @@ async function passOn(passage: Passage, targets: [Target, ...Target[]]): Promise
   }
   const [first, ...others] = failures;
   if (first) await tell(passage, tellingOf([first, ...others]));
+}
+
+interface Looked {
+  target: Target;
+  look: "yes" | "trial" | "no";
+}
+
+/** In the session's own order, those that are held back behind the others. */
+async function orderOf({ breakers }: Passage, targets: [Target, ...Target[]]): Promise<Looked[]> {
+  const looks = await breakers?.look(targets.map(({ provider }) => provider));
+  const looked = targets.map((target) => ({ target, look: looks?.get(target.provider) ?? "yes" }));
+  return [...looked.filter(({ look }) => look !== "no"), ...looked.filter(({ look }) => look === "no")];
+}
+
+/** The session does not wait for it, and a store that does not answer costs it nothing. */
+async function tellBreaker(
+  { breakers, log }: Passage,
+  { provider }: Target,
+  trial: string | null,
+  { gone, status }: { gone: boolean; status: number | null },
+): Promise<void> {
+  const end = gone ? "unclear" : endOfCall(status);
+  try {
+    await breakers?.end(provider, trial, end, status === null ? "it did not answer" : `it answered ${status}`);
+  } catch (error) {
+    log.warn({ provider, error: error instanceof Error ? error.name : typeof error }, "a provider's breaker could not be told of a call");
+  }
 }
 
 /** A provider's answer, or how it failed in a way that another one might not. */

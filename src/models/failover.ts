@@ -7,6 +7,18 @@ export const isPassing = (status: number | null): boolean => status === null || 
  */
 export const mayGoElsewhere = (status: number | null): boolean => isPassing(status) || status === 401;
 
+/** How a call looks from the provider's breaker: "unclear" says nothing of the provider itself. */
+export type CallEnd = "ok" | "failed" | "unclear";
+
+/**
+ * No answer, a server's own fault or a refused key is a failure of the provider; a limit has an end of its own. Whatever else it says
+ * (also that the request is wrong) says that it works.
+ */
+export function endOfCall(status: number | null): CallEnd {
+  if (status === 429) return "unclear";
+  return mayGoElsewhere(status) ? "failed" : "ok";
+}
+
 /**
  * How long a provider wants to be left alone, in ms from `now`: Retry-After in seconds or as a date, or the more exact header that
  * some add, or what Google writes into the body (RetryInfo, https://google.aip.dev/194). null: it does not say.

@@ -21,6 +21,8 @@ import { AgentFacts, AgentWeek } from "./agent-facts.tsx";
 import { AgentRemove } from "./agent-remove.tsx";
 import type { AgentCard } from "./agent-table.tsx";
 import { AgentWork } from "./agent-work.tsx";
+import { agentSubject } from "../../../src/breakers/breaker.ts";
+import { BreakerNotice } from "./breaker-notice.tsx";
 import { DetectionNotice } from "./detection-view.tsx";
 
 interface AgentPaneProps {
@@ -76,6 +78,7 @@ function Loaded({ agent, card, onClose }: { agent: Agent; card: AgentCard | null
   return (
     <>
       <DetectionNotice detection={agent.detection} />
+      <BreakerNotice subject={agentSubject(agent.name)} />
       <Section
         title="What it is"
         actions={

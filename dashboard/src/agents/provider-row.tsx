@@ -16,6 +16,8 @@ import { Notice } from "../parts/notice.tsx";
 import { Plain } from "../parts/plain.tsx";
 import { Tag } from "../parts/tag.tsx";
 import { useToast } from "../parts/toasts.tsx";
+import { providerSubject } from "../../../src/breakers/breaker.ts";
+import { BreakerNotice } from "./breaker-notice.tsx";
 import { Fix } from "./detection-view.tsx";
 import { keyWords } from "./provider-form.ts";
 import { FormTrouble } from "./form-trouble.tsx";
@@ -58,6 +60,7 @@ export function ProviderRow({ provider, onChange, onUse }: { provider: Provider;
         </span>
         <span className="nowrap">{keyWords(provider)}</span>
       </div>
+      <BreakerNotice subject={providerSubject(name)} />
       <div role="status">
         {test.data && <TestAnswer test={test.data} />}
         {test.error && <Failure error={problemOf(test.error)} />}

@@ -12,6 +12,7 @@ const touchedBy: Record<string, readonly string[]> = {
   run: ["run", "inbox", "fleet", "project"],
   step: ["run", "inbox"],
   approval: ["approval", "inbox", "task", "run", "fleet", "project"],
+  breaker: ["breaker"],
   token: ["token"],
   inbox: ["inbox"],
   channel: ["channel"],
