@@ -2,41 +2,74 @@ import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { AppError, notFound } from "../errors.ts";
-import type { Artifacts } from "./artifact.ts";
+import { notFound } from "../errors.ts";
+import { type Artifacts, type ArtifactStore, artifactLimits, unreferencedMs } from "./artifact.ts";
+import { checkArtifactId, limited } from "./limits.ts";
 
-const defaultMaxBytes = 1024 ** 3;
-const leftoverMs = 24 * 60 * 60 * 1000;
-const temporaryPrefix = "incoming-";
+const incoming = "incoming-";
+const leaving = "leaving-";
+
+interface FileOptions {
+  /** Of one artifact, in bytes. */
+  maxBytes?: number;
+  /** Milliseconds since 1970: the clock by which artifacts are old. */
+  now?: () => number;
+}
 
 /**
- * Artifacts as files, `$home/artifacts/ab/<sha256>`. `maxBytes` is the limit of one artifact. In `open`, `start` and `end` are
- * byte positions as in `slice`: the byte at `end` is not included.
+ * Artifacts as files, `$home/artifacts/ab/<sha256>`; a file's modification time says when it was last put. In `open`, `start` and
+ * `end` are byte positions as in `slice`: the byte at `end` is not included.
+ *
+ * Removing needs no lock, whoever puts at the same time, also from another process: the file is moved aside under one name first,
+ * and what was moved is looked at. When a put has replaced it meanwhile it is young, and goes back to its place.
  */
-export async function openArtifacts(home: string, { maxBytes = defaultMaxBytes }: { maxBytes?: number } = {}): Promise<Artifacts> {
+export async function openFileArtifacts(
+  home: string,
+  { maxBytes = artifactLimits.each, now = Date.now }: FileOptions = {},
+): Promise<ArtifactStore> {
   const folder = join(home, "artifacts");
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await removeLeftovers(folder);
 
-  /** Throws not_found for anything that is no id, so that no id ever leads out of the folder. */
-  function pathOf(id: string): string {
-    if (!/^[0-9a-f]{64}$/.test(id)) throw notFound("artifact", id);
-    return join(folder, id.slice(0, 2), id);
-  }
+  const folderOf = (id: string): string => join(folder, checkArtifactId(id).slice(0, 2));
+  const pathOf = (id: string): string => join(folderOf(id), id);
+  const ageOf = async (path: string): Promise<number | null> => {
+    const found = await unlessMissing(stat(path));
+    return found && now() - found.mtimeMs;
+  };
 
   async function size(id: string): Promise<number> {
     return (await orNotFound(id, stat(pathOf(id)))).size;
   }
 
+  async function removeLeftovers(): Promise<number> {
+    await putBack();
+    const names = (await readdir(folder)).filter((name) => name.startsWith(incoming));
+    let removed = 0;
+    for (const path of names.map((name) => join(folder, name))) {
+      // Younger ones may be under way in another process.
+      if (((await ageOf(path)) ?? 0) <= unreferencedMs) continue;
+      await rm(path, { force: true });
+      removed += 1;
+    }
+    return removed;
+  }
+
+  /** What a crash caught while it was moved aside; if it is unreferenced still, it will be found again. */
+  async function putBack(): Promise<void> {
+    const names = (await readdir(folder)).filter((name) => name.startsWith(leaving));
+    for (const name of names) await unlessMissing(rename(join(folder, name), pathOf(name.slice(leaving.length, leaving.length + 64))));
+  }
+
+  await removeLeftovers();
   return {
     async put(content) {
-      const temporary = join(folder, `${temporaryPrefix}${randomUUID()}`);
+      const temporary = join(folder, `${incoming}${randomUUID()}`);
       try {
-        const { id, size: written } = await writeSynced(temporary, content, maxBytes);
-        await mkdir(join(folder, id.slice(0, 2)), { mode: 0o700, recursive: true });
-        // The same content under the same name: replacing it changes nothing for its readers.
+        const { id, size: written } = await writeSynced(temporary, limited(content, maxBytes), now);
+        await mkdir(folderOf(id), { mode: 0o700, recursive: true });
+        // The same content under the same name: replacing it changes nothing for its readers, and makes it young.
         await rename(temporary, pathOf(id));
-        await syncFolder(join(folder, id.slice(0, 2)));
+        await syncFolder(folderOf(id));
         await syncFolder(folder);
         return { id, size: written };
       } finally {
@@ -53,14 +86,53 @@ export async function openArtifacts(home: string, { maxBytes = defaultMaxBytes }
     async text(id) {
       return orNotFound(id, readFile(pathOf(id), "utf8"));
     },
+    async listOlderThan(ageMs, { after, limit }) {
+      const old: string[] = [];
+      for (const part of (await readdir(folder)).filter((name) => /^[0-9a-f]{2}$/.test(name)).toSorted()) {
+        if (after !== null && part < after.slice(0, 2)) continue;
+        for (const id of (await readdir(join(folder, part))).toSorted()) {
+          if (old.length === limit) return old;
+          if (after !== null && id <= after) continue;
+          if (((await ageOf(join(folder, part, id))) ?? 0) > ageMs) old.push(id);
+        }
+      }
+      return old;
+    },
+    async remove(id, ageMs) {
+      const path = pathOf(id);
+      const isOld = async (file: string): Promise<boolean> => ((await ageOf(file)) ?? 0) > ageMs;
+      if (!(await isOld(path))) return null;
+      const aside = join(folder, `${leaving}${id}-${randomUUID()}`);
+      await unlessMissing(rename(path, aside));
+      if (!(await isOld(aside))) {
+        await unlessMissing(rename(aside, path));
+        return null;
+      }
+      const found = await unlessMissing(stat(aside));
+      await rm(aside, { force: true });
+      return found && found.size;
+    },
+    removeLeftovers,
+    close: () => Promise.resolve(),
   };
+}
+
+const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === "ENOENT";
+
+async function unlessMissing<Result>(result: Promise<Result>): Promise<Result | null> {
+  try {
+    return await result;
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
 }
 
 async function orNotFound<Result>(id: string, result: Promise<Result>): Promise<Result> {
   try {
     return await result;
   } catch (error) {
-    if ((error as { code?: unknown }).code === "ENOENT") throw notFound("artifact", id);
+    if (isMissing(error)) throw notFound("artifact", id);
     throw error;
   }
 }
@@ -68,29 +140,25 @@ async function orNotFound<Result>(id: string, result: Promise<Result>): Promise<
 /** Writes a new file so that its bytes are on disk; answers their hash. */
 async function writeSynced(
   file: string,
-  content: Parameters<Artifacts["put"]>[0],
-  maxBytes: number,
-): Promise<{ id: string; size: number }> {
+  content: AsyncIterable<Uint8Array>,
+  now: () => number,
+): Promise<Awaited<ReturnType<Artifacts["put"]>>> {
   const handle = await open(file, "wx", 0o600);
   try {
     const hash = createHash("sha256");
     let size = 0;
-    for await (const chunk of chunksOf(content)) {
+    for await (const chunk of content) {
       size += chunk.byteLength;
-      if (size > maxBytes) throw tooLarge(maxBytes);
       hash.update(chunk);
       await writeWhole(handle, chunk);
     }
+    // Its age begins now: a command may have been silent for long before it ended.
+    await handle.utimes(now() / 1000, now() / 1000);
     await handle.sync();
     return { id: hash.digest("hex"), size };
   } finally {
     await handle.close();
   }
-}
-
-function chunksOf(content: Parameters<Artifacts["put"]>[0]): AsyncIterable<Uint8Array> | Uint8Array[] {
-  if (typeof content === "string") return [Buffer.from(content)];
-  return content instanceof Uint8Array ? [content] : content;
 }
 
 /** A disk that is nearly full takes a part of a write before it refuses the rest. */
@@ -109,18 +177,3 @@ async function syncFolder(folder: string): Promise<void> {
     await handle.close();
   }
 }
-
-/** What a crash left half written. Younger ones may be under way in another process. */
-async function removeLeftovers(folder: string): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => name.startsWith(temporaryPrefix));
-  for (const file of names.map((name) => join(folder, name))) {
-    const age = Date.now() - (await stat(file)).mtimeMs;
-    if (age > leftoverMs) await rm(file, { force: true });
-  }
-}
-
-const tooLarge = (maxBytes: number): AppError =>
-  new AppError("too_large", `an artifact may have at most ${maxBytes} bytes`, {
-    why: "the content is larger; nothing of it was kept",
-    fix: ["split it, or keep it in the repository"],
-  });
