@@ -21,6 +21,14 @@ export const Session = z.object({
 });
 export type Session = z.infer<typeof Session>;
 
+/** A commit as bytes for other homes, and where they lie. */
+export const Pack = z.object({
+  commit: z.string(),
+  artifact: z.string().describe("the SHA-256 of the pack's bytes"),
+  size: z.int().min(0).describe("in bytes"),
+});
+export type Pack = z.infer<typeof Pack>;
+
 export const Turn = z.object({
   session: z.string(),
   turn: z.int(),

@@ -10,6 +10,8 @@ import { inMirror } from "./mirror.ts";
 import { makeReadable, takeSnapshot } from "./snapshot.ts";
 import type { Repository } from "./workspace.ts";
 
+export const keepRef = (session: string): string => `refs/keep/${session}`;
+
 /**
  * Removing a session's folder. First everything in it is kept under `refs/keep/<session>` (other branches and the stash beside
  * it, as `refs/keep/<session>.heads/...`); when that does not work, or something would be lost with it, nothing is removed.
@@ -19,9 +21,9 @@ export async function removeClone(
   git: Git,
   personHome: string,
   now: number,
-  options: { repository: Repository; session: string },
+  options: { repository: Repository; session: string; keptAs?: string },
 ): Promise<void> {
-  const { repository, session } = options;
+  const { repository, session, keptAs = keepRef(session) } = options;
   const places = sessionPlaces(git, session);
   const removing = `${places.work}.removing`;
   if (!existsSync(places.folder)) return;
@@ -29,7 +31,7 @@ export async function removeClone(
   await requireNobodyInside(places.folder);
 
   if (await checkCloneFolder(places)) {
-    const base = await keep(git, personHome, now, options);
+    const base = await keep(git, personHome, now, { repository, session, keptAs });
     // Once it has another name, a crash cannot leave a half-deleted clone that the next `open` takes for the agent's work.
     await makeReadable(await openBench(git, repository, places, base));
     await rm(removing, { recursive: true, force: true });
@@ -44,7 +46,7 @@ async function keep(
   git: Git,
   personHome: string,
   now: number,
-  { repository, session }: { repository: Repository; session: string },
+  { repository, session, keptAs }: { repository: Repository; session: string; keptAs: string },
 ): Promise<string> {
   const facts = await readFacts(sessionPlaces(git, session));
   const kept = await git.text(inMirror(git, repository, "rev-parse", "--quiet", "--verify", `${baseRef(session)}^{commit}`));
@@ -55,7 +57,7 @@ async function keep(
     session,
     base,
     branch: facts?.branch ?? repository.baseBranch,
-    ref: `refs/keep/${session}`,
+    ref: keptAs,
     everything: true,
     author: await personIdentity(git, personHome, repository),
     committer: { name: "Tutti", email: "tutti@localhost" },

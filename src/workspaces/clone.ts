@@ -8,9 +8,19 @@ import { layOutRepository } from "./empty.ts";
 import type { Git } from "./git.ts";
 import { copyIncluded } from "./include.ts";
 import { dirtyPaths, personExcludes, personIdentity } from "./inspect.ts";
-import { commitEnvironment, inMirror, inSource, isBare, mirrorPath, objectsPath, refreshMirror, requireCommit } from "./mirror.ts";
+import {
+  commitEnvironment,
+  hasCommit,
+  inMirror,
+  inSource,
+  isBare,
+  mirrorPath,
+  objectsPath,
+  refreshMirror,
+  requireCommit,
+} from "./mirror.ts";
 import { checkBranch, checkId, splitNul } from "./names.ts";
-import type { Repository, Workspace, Workspaces } from "./workspace.ts";
+import type { GoesOn, Repository, Workspace, Workspaces } from "./workspace.ts";
 
 /**
  * A session's clone. It is built under another name and renamed when it is complete, so that what is found under its name is
@@ -31,6 +41,8 @@ export interface SessionPlaces {
 
 const Facts = z.object({
   base: z.string(),
+  /** What was checked out when it was made; left out: the base. */
+  at: z.string().optional(),
   branch: z.string(),
   notIncluded: z.array(z.string()),
   /** Copied by `.worktreeinclude`: the person's private files, which never enter a snapshot. */
@@ -91,7 +103,7 @@ export async function openClone(git: Git, { personHome, now, inLine }: Surroundi
   if (await checkCloneFolder(places)) return found(git, repository, session, places, branch);
 
   const start = await inLine(async () => {
-    const point = await startingPoint(git, personHome, now, options);
+    const point = await (options.goesOn ? pointOf(git, options, options.goesOn) : startingPoint(git, personHome, now, options));
     await git.run(inMirror(git, repository, "update-ref", baseRef(session), point.base));
     return point;
   });
@@ -99,7 +111,7 @@ export async function openClone(git: Git, { personHome, now, inLine }: Surroundi
   await rm(making, { recursive: true, force: true });
   await rm(places.bench, { recursive: true, force: true });
   // Sharing only reads the mirror's place; copying its objects needs them to stand still.
-  const initialised = () => initialise(git, personHome, repository, making, { branch, base: start.base, shared: options.sandboxed });
+  const initialised = () => initialise(git, personHome, repository, making, { branch, at: start.at, shared: options.sandboxed });
   await (options.sandboxed ? initialised() : inLine(initialised));
   await git.inside(["git", "-C", making, "reset", "--quiet", "--hard"], {
     readable: [objectsPath(git, repository)],
@@ -108,10 +120,22 @@ export async function openClone(git: Git, { personHome, now, inLine }: Surroundi
   });
   await handIndexToBench(join(making, ".git", "index"), places);
   const included = start.bare ? [] : await copyIncluded(git, repository, making);
-  const facts: Facts = { base: start.base, branch, notIncluded: start.notIncluded, included };
+  const facts: Facts = { base: start.base, at: start.at, branch, notIncluded: start.notIncluded, included };
   await writeFile(places.facts, JSON.stringify(facts), { mode: 0o600 });
   await rename(making, places.work);
   return { path: places.work, home: places.home, base: start.base, branch, notIncluded: start.notIncluded, existed: false };
+}
+
+/** Whether a clone lies here that knows nothing of this commit of its session: it was neither made from it, nor is it a snapshot of it. */
+export async function isOlderClone(git: Git, repository: Repository, session: string, commit: string): Promise<boolean> {
+  const places = sessionPlaces(git, session);
+  if (!(await checkCloneFolder(places))) return false;
+  // A mirror that lost the commit says nothing about the clone, which may be the only place that has it.
+  if (!(await hasCommit(git, repository, commit)) || (await readFacts(places))?.at === commit) return false;
+  const own = await git.text(
+    inMirror(git, repository, "for-each-ref", `--points-at=${commit}`, "--format=%(refname)", `refs/tutti/${session}/`),
+  );
+  return !own;
 }
 
 async function found(git: Git, repository: Repository, session: string, places: SessionPlaces, branch: string): Promise<Workspace> {
@@ -129,9 +153,18 @@ async function found(git: Git, repository: Repository, session: string, places: 
 
 interface StartingPoint {
   base: string;
+  /** What is checked out: the base, or what the session made of it in another clone. */
+  at: string;
   notIncluded: string[];
   /** Whether the person's repository is a bare one, without files to look at. */
   bare: boolean;
+}
+
+/** A clone that is made anew for a session that has work already. */
+async function pointOf(git: Git, { repository }: OpenOptions, goesOn: GoesOn): Promise<StartingPoint> {
+  const base = await requireCommit(git, repository, goesOn.base);
+  const at = await requireCommit(git, repository, goesOn.commit);
+  return { base, at, notIncluded: [], bare: await isBare(git, repository) };
 }
 
 async function startingPoint(git: Git, personHome: string, now: number, options: OpenOptions): Promise<StartingPoint> {
@@ -139,10 +172,11 @@ async function startingPoint(git: Git, personHome: string, now: number, options:
   const fresh = options.base === null || options.includeDirty || !existsSync(mirrorPath(git, repository));
   const head = fresh ? (await refreshMirror(git, repository)).head : null;
   const base = options.base === null && head !== null ? head : await requireCommit(git, repository, options.base ?? "");
-  if (await isBare(git, repository)) return { base, notIncluded: [], bare: true };
+  if (await isBare(git, repository)) return { base, at: base, notIncluded: [], bare: true };
   const dirty = await dirtyPaths(git, personHome, repository.source);
-  if (!options.includeDirty || dirty.length === 0) return { base, notIncluded: dirty, bare: false };
-  return { ...(await snapshotOfPerson(git, personHome, repository, base, now)), bare: false };
+  if (!options.includeDirty || dirty.length === 0) return { base, at: base, notIncluded: dirty, bare: false };
+  const taken = await snapshotOfPerson(git, personHome, repository, base, now);
+  return { ...taken, at: taken.base, bare: false };
 }
 
 /**
@@ -209,7 +243,7 @@ async function initialise(
   personHome: string,
   repository: Repository,
   clone: string,
-  start: { branch: string; base: string; shared: boolean },
+  start: { branch: string; at: string; shared: boolean },
 ): Promise<void> {
   const person = await personIdentity(git, personHome, repository);
   const quote = (text: string) => `"${text.replace(/["\\]/g, "\\$&")}"`;
@@ -219,7 +253,7 @@ async function initialise(
     bare: false,
     config: `${user}[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n`,
     head: `refs/heads/${start.branch}`,
-    refs: { ...(await baseBranchRef(git, repository, start.branch)), [`refs/heads/${start.branch}`]: start.base },
+    refs: { ...(await baseBranchRef(git, repository, start.branch)), [`refs/heads/${start.branch}`]: start.at },
     shared: start.shared,
   });
   if (start.shared) return;

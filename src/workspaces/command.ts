@@ -47,10 +47,7 @@ export function runCommand(options: CommandOptions): Promise<CommandEnd> {
       failure ??= why;
       killGroup(child.pid);
     };
-    const timer = setTimeout(() => {
-      const seconds = Math.ceil(options.timeoutMs / 1000);
-      end(new AppError("timed_out", `${describe(options.argv)} did not end within ${seconds} s`, { fix: ["try again"] }));
-    }, options.timeoutMs);
+    const timer = setTimeout(() => end(overdue(options)), options.timeoutMs);
     const onAbort = () => end(options.signal?.reason);
     options.signal?.addEventListener("abort", onAbort, { once: true });
 
@@ -60,8 +57,7 @@ export function runCommand(options: CommandOptions): Promise<CommandEnd> {
       outBytes += chunk.length;
       if (outBytes <= options.maxBytes) return;
       cut = true;
-      const tooLarge = new AppError("too_large", `${describe(options.argv)} gave more than ${options.maxBytes} bytes`);
-      if (options.whenFull === "fail") end(tooLarge);
+      if (options.whenFull === "fail") end(overfull(options));
       else killGroup(child.pid);
     });
     child.stderr.on("data", (chunk: Buffer) => {
@@ -95,6 +91,69 @@ export function runCommand(options: CommandOptions): Promise<CommandEnd> {
     );
   });
 }
+
+/**
+ * The same with its output as it comes, so that it need not fit into memory: whoever is slow to take it holds the program up.
+ * Returns how it ended; a reader that stops early ends the program. Throws like `runCommand`, too_large at the first byte too many.
+ */
+export async function* streamCommand(
+  options: Omit<CommandOptions, "whenFull">,
+): AsyncGenerator<Uint8Array, Omit<CommandEnd, "stdout" | "cut">> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const [program = "", ...rest] = options.argv;
+  const child = spawn(program, rest, { cwd: options.cwd, env: options.env, detached: true, stdio: "pipe" });
+  const errors: Buffer[] = [];
+  let errorBytes = 0;
+  let outBytes = 0;
+  let running = true;
+  const failures: Error[] = [];
+  const end = (why: Error) => {
+    failures.push(why);
+    if (running) killGroup(child.pid);
+  };
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.once("error", (cause: NodeJS.ErrnoException) => {
+      failures.push(new AppError("failed", `${program} cannot be started`, { why: cause.message, cause }));
+      resolve({ code: null, signal: null });
+    });
+    child.once("close", (code, by) => resolve({ code, signal: by }));
+  }).finally(() => (running = false));
+  const timer = setTimeout(() => end(overdue(options)), options.timeoutMs);
+  const onAbort = () => end(signal?.reason as Error);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  child.stderr.on("data", (chunk: Buffer) => {
+    if (errorBytes < maxErrorBytes) errors.push(chunk);
+    errorBytes += chunk.length;
+  });
+  // As in `runCommand`: judged by its exit code.
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(options.input ?? "");
+  try {
+    for await (const chunk of child.stdout as AsyncIterable<Uint8Array>) {
+      outBytes += chunk.byteLength;
+      if (outBytes > options.maxBytes) end(overfull(options));
+      if (failures.length > 0) break;
+      yield chunk;
+    }
+    const { code, signal: by } = await ended;
+    const [failure] = failures;
+    if (failure) throw failure;
+    return { code, signal: by, stderr: printable(Buffer.concat(errors).toString("utf8")) };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+    if (running) killGroup(child.pid);
+  }
+}
+
+const overdue = (options: { argv: readonly string[]; timeoutMs: number }): AppError =>
+  new AppError("timed_out", `${describe(options.argv)} did not end within ${Math.ceil(options.timeoutMs / 1000)} s`, {
+    fix: ["try again"],
+  });
+
+const overfull = (options: { argv: readonly string[]; maxBytes: number }): AppError =>
+  new AppError("too_large", `${describe(options.argv)} gave more than ${options.maxBytes} bytes`);
 
 function killGroup(pid: number | undefined): void {
   if (pid === undefined) return;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { AppError, conflict, notFound } from "../errors.ts";
 import { type Git, GitError } from "./git.ts";
 import { bringToSource, inMirror, inSource, isBare, isContained, requireCommit, sourceHead } from "./mirror.ts";
+import { packRef } from "./pack.ts";
 import { checkBranch, checkCommit, shellWord, splitNul } from "./names.ts";
 import type { Delivery, Repository } from "./workspace.ts";
 
@@ -188,7 +189,10 @@ async function requireOurs(git: Git, repository: Repository, branch: string, cur
   }
   if (current === null) return;
   const ours = await Promise.all((["published", "publishing"] as const).map((kind) => recall(git, repository, kind, branch)));
-  if (!ours.includes(current)) throw conflict(`the branch ${branch} holds work that Tutti did not put there`, "it is not replaced", rename);
+  // What another home put there came here as a pack, before the session went on.
+  const packed = await git.text(inMirror(git, repository, "rev-parse", "--quiet", "--verify", packRef(current)));
+  if (packed === null && !ours.includes(current))
+    throw conflict(`the branch ${branch} holds work that Tutti did not put there`, "it is not replaced", rename);
 }
 
 async function setBranch(

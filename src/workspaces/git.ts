@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, mkdirSync, readlinkSync, realpathSync, renameSync
 import { dirname, join } from "node:path";
 import { AppError } from "../errors.ts";
 import { findProgram } from "../processes/program.ts";
-import { runCommand, type CommandEnd } from "./command.ts";
+import { runCommand, streamCommand, type CommandEnd } from "./command.ts";
 import { shellWord } from "./names.ts";
 
 /**
@@ -78,6 +78,8 @@ export interface Git {
   readonly limits: Limits;
   /** Runs `git <args>` on trusted repositories. Throws GitError when it fails. */
   run(args: readonly string[], options?: RunOptions): Promise<CommandEnd>;
+  /** The output of `run` as it comes, for what need not fit into memory. Throws GitError when git fails, at the end. */
+  stream(args: readonly string[], options?: Omit<RunOptions, "ok" | "whenFull">): AsyncIterable<Uint8Array>;
   /** The trimmed output of `run`, or null when git exits with 1 ("no such thing", where git says it so). */
   text(args: readonly string[], options?: RunOptions): Promise<string | null>;
   /** Runs git or find confined to the named folders, with limits of file size and memory. */
@@ -90,7 +92,7 @@ export interface Git {
 export class GitError extends AppError {
   readonly stderr: string;
 
-  constructor(verb: string, end: CommandEnd) {
+  constructor(verb: string, end: Omit<CommandEnd, "stdout" | "cut">) {
     const lines = end.stderr.split("\n").map((line) => line.trim());
     const said = lines.filter((line) => line !== "" && !line.startsWith("hint:"));
     const last = said.findLast((line) => /^(fatal|error):/.test(line)) ?? said.at(-1);
@@ -102,7 +104,7 @@ export class GitError extends AppError {
   }
 }
 
-function reasonOf(end: CommandEnd): "disk_full" | "too_large" | "failed" {
+function reasonOf(end: { stderr: string }): "disk_full" | "too_large" | "failed" {
   if (/no space left on device|disk quota exceeded/i.test(end.stderr)) return "disk_full";
   return /file too large/i.test(end.stderr) ? "too_large" : "failed";
 }
@@ -237,6 +239,19 @@ export async function openGit(options: { home: string; path: string; sandbox: "b
     return succeeded(args, end, given.ok);
   };
 
+  async function* stream(args: readonly string[], given: Omit<RunOptions, "ok" | "whenFull"> = {}): AsyncGenerator<Uint8Array> {
+    const end = yield* streamCommand({
+      argv: [git ?? "", ...overrides, ...args],
+      cwd: given.cwd ?? home,
+      env: { ...environment, ...given.env },
+      input: given.input,
+      timeoutMs: given.timeoutMs ?? limits.trustedMs,
+      maxBytes: given.maxBytes ?? Infinity,
+      signal: given.signal,
+    });
+    succeeded(args, end);
+  }
+
   const version = (await run(["version"])).stdout.toString("utf8").trim();
   const [, major = "0", minor = "0"] = /(\d+)\.(\d+)/.exec(version) ?? [];
   if (Number(major) < 2 || (Number(major) === 2 && Number(minor) < 38)) {
@@ -278,6 +293,7 @@ export async function openGit(options: { home: string; path: string; sandbox: "b
     limits,
     confined: confinement !== null,
     run,
+    stream,
     async text(args, given = {}) {
       const end = await run(args, { ...given, ok: [1] });
       return end.code === 0 ? end.stdout.toString("utf8").trim() : null;
@@ -314,7 +330,7 @@ export const skipList = ["-c", "fetch.fsck.skipList=skip"];
 /** No tags, no submodules, no FETCH_HEAD, no gc: the refs that are named, and nothing else. */
 export const fetchFlags = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance"];
 
-function succeeded(args: readonly string[], end: CommandEnd, ok: readonly number[] = []): CommandEnd {
+function succeeded<End extends Omit<CommandEnd, "stdout" | "cut">>(args: readonly string[], end: End, ok: readonly number[] = []): End {
   if (end.code === 0 || (end.code !== null && ok.includes(end.code))) return end;
   const verb = args.find((arg) => /^[a-z][a-z-]+$/.test(arg) && arg !== "git") ?? "command";
   throw new GitError(verb, end);

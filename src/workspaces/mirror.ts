@@ -12,7 +12,8 @@ import type { Identity, Repository } from "./workspace.ts";
  * stashed, amended away or deleted, and every agent of the project can read the mirror's objects. It is never garbage collected.
  *
  * Its refs: `refs/heads/*` as the source has them; `refs/tutti/<session>/{base,<turn>}`; `refs/keep/<session>`;
- * `refs/tutti/published/*`, what we put into the person's repository; `refs/tutti/outgoing/*`, while something is brought there.
+ * `refs/tutti/published/*`, what we put into the person's repository; `refs/tutti/outgoing/*`, while something is brought there;
+ * `refs/tutti/packs/<commit>`, work of another home (pack.ts).
  */
 export const mirrorPath = (git: Git, repository: Repository): string =>
   join(git.home, "repositories", `${checkId("project", repository.project)}.git`);
@@ -67,6 +68,26 @@ export async function requireCommit(git: Git, repository: Repository, commit: st
   const found = await git.run(inMirror(git, repository, "cat-file", "-e", `${checkCommit(commit)}^{commit}`), { ok: [1, 128] });
   if (found.code !== 0) throw notFound("commit", commit);
   return commit;
+}
+
+/** Whether the mirror has the commit; false while there is no mirror. */
+export async function hasCommit(git: Git, repository: Repository, commit: string): Promise<boolean> {
+  if (!existsSync(mirrorPath(git, repository))) return false;
+  const found = await git.run(inMirror(git, repository, "cat-file", "-e", `${checkCommit(commit)}^{commit}`), { ok: [1, 128] });
+  return found.code === 0;
+}
+
+/** Which of these objects the mirror has. */
+export async function knownObjects(git: Git, repository: Repository, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const end = await git.run(inMirror(git, repository, "cat-file", "--batch-check=%(objectname)"), { input: `${ids.join("\n")}\n` });
+  return new Set(
+    end.stdout
+      .toString("utf8")
+      .trim()
+      .split("\n")
+      .filter((line) => !line.endsWith(" missing")),
+  );
 }
 
 /** Whether `ancestor` is contained in `commit`. Both must be there. */
@@ -147,14 +168,14 @@ async function readSource<T>(repository: Repository, read: () => Promise<T>): Pr
   }
 }
 
-/** Packs that a killed fetch left behind. A day is longer than any fetch may take. */
-async function removeLeftovers(folder: string): Promise<void> {
+/** What a killed fetch left behind (`tmp_*`). A day is longer than any fetch may take. */
+export async function removeLeftovers(folder: string): Promise<void> {
   const dayAgo = Date.now() - 24 * 3_600_000;
   const names = await readdir(folder).catch(missingIsEmpty);
   for (const name of names.filter((each) => each.startsWith("tmp_"))) {
     const file = join(folder, name);
     const found = await stat(file).catch(() => null);
-    if (found !== null && found.mtimeMs < dayAgo) await rm(file, { force: true });
+    if (found !== null && found.mtimeMs < dayAgo) await rm(file, { recursive: true, force: true });
   }
 }
 

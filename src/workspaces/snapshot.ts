@@ -5,6 +5,7 @@ import { AppError } from "../errors.ts";
 import { addFiles, type Files } from "./add.ts";
 import { type Bench, openBench } from "./bench.ts";
 import { requireClone, sessionPlaces } from "./clone.ts";
+import { faultsOf } from "./faults.ts";
 import { fetchFlags, type Git, GitError, skipList } from "./git.ts";
 import { commitEnvironment, inMirror, mirrorPath, objectsPath, requireCommit } from "./mirror.ts";
 import { checkBranch, checkCommit, oneLine, splitNul } from "./names.ts";
@@ -265,9 +266,9 @@ function keepBeside(strays: { id: string; ref: string }[], ref: string): string[
 }
 
 /** The objects that git's checks name in their errors. */
-const offenders = (stderr: string): string[] => [...stderr.matchAll(/object ([0-9a-f]{40,64}): /g)].map((match) => match[1] ?? "");
+export const offenders = (stderr: string): string[] => [...stderr.matchAll(/object ([0-9a-f]{40,64}): /g)].map((match) => match[1] ?? "");
 
-const reasonIn = (stderr: string): string => /object [0-9a-f]+: (\w+)/.exec(stderr)?.[1] ?? "fsck";
+export const reasonIn = (stderr: string): string => /object [0-9a-f]+: (\w+)/.exec(stderr)?.[1] ?? "fsck";
 
 /**
  * A file that the base has already cannot be held against the agent, even when today's git would refuse it: such objects are
@@ -275,8 +276,7 @@ const reasonIn = (stderr: string): string => /object [0-9a-f]+: (\w+)/.exec(stde
  */
 async function exemptKnown(git: Git, bench: Bench, options: { repository: Repository; base: string; ids: string[] }): Promise<boolean> {
   if (options.ids.length === 0) return false;
-  const tree = await git.run(inMirror(git, options.repository, "ls-tree", "-r", "-t", "-z", "--full-tree", options.base));
-  const known = new Set(splitNul(tree.stdout, "latin1").map((line) => line.split(/[ \t]/)[2] ?? ""));
+  const known = await faultsOf(git, options.repository, options.base);
   const listed = new Set(readFileSync(bench.skipList, "utf8").split("\n"));
   const fresh = options.ids.filter((id) => known.has(id) && !listed.has(id));
   if (fresh.length === 0) return false;

@@ -23,6 +23,13 @@ export interface Workspace {
   existed: boolean;
 }
 
+export interface GoesOn {
+  /** The commit that the session's work started from. */
+  base: string;
+  /** Its last snapshot: a clone that is made anew begins there. */
+  commit: string;
+}
+
 export interface Snapshot {
   /** The commit with all work, committed by the agent or not; null when nothing differs from the base. */
   commit: string | null;
@@ -84,6 +91,11 @@ export interface Workspaces {
     /** null: the head of the base branch. */
     base: string | null;
     includeDirty: boolean;
+    /**
+     * Where the session stands when it has work already. A clone that lies here and neither made that commit nor was made from it is
+     * older than the session (another home had it in between): it is kept under `refs/keep/<session>.<time>` and makes room for a new one.
+     */
+    goesOn?: GoesOn | null;
     /** False where nothing sandboxes: then objects are copied instead of shared. */
     sandboxed: boolean;
   }): Promise<Workspace>;
@@ -100,6 +112,19 @@ export interface Workspaces {
     message: string;
     signal?: AbortSignal;
   }): Promise<Snapshot>;
+  /** Whether this home has the commit; false also while it has nothing of the repository yet. */
+  has(repository: Repository, commit: string): Promise<boolean>;
+  /**
+   * A commit of this home as bytes for another one, or null when the base branch has it: every home can fetch that by itself.
+   * Rejects with AppError not_found; what goes wrong later (too_large, failed) is thrown to the reader of the bytes.
+   */
+  pack(options: { repository: Repository; commit: string; signal?: AbortSignal }): Promise<AsyncIterable<Uint8Array> | null>;
+  /**
+   * Takes what `pack` gave in another home, without trusting it, and keeps it under refs/tutti/packs/<commit>; harmless twice.
+   * Throws AppError check_failed for anything but a sound pack of this commit, not_found when the person's repository does not have
+   * what it builds on, too_large, timed_out, disk_full. Nothing is left of what is refused.
+   */
+  unpack(options: { repository: Repository; commit: string; bytes: AsyncIterable<Uint8Array>; signal?: AbortSignal }): Promise<void>;
   /** A unified diff between two commits of the mirror. */
   diff(options: { repository: Repository; from: string; to: string; maxBytes?: number }): Promise<string>;
   /** A file of a commit, or null. At most 1 MB. */
@@ -116,4 +141,10 @@ export interface Workspaces {
   author(repository: Repository): Promise<Identity>;
   /** Removes the session's clone after keeping its last snapshot under refs/keep/<session>. Never deletes unmerged work. */
   remove(options: { repository: Repository; session: string }): Promise<void>;
+  /** The project's whole mirror as bytes, all its refs: a git bundle, for a backup. null when there is nothing in it yet. */
+  bundle(repository: Repository): Promise<AsyncIterable<Uint8Array> | null>;
+  /** Makes the mirror of what `bundle` gave, each object checked. Throws AppError conflict when there is one, check_failed for damaged bytes. */
+  unbundle(repository: Repository, bytes: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Those of the commits that the project's mirror does not have. */
+  missing(repository: Repository, commits: readonly string[]): Promise<string[]>;
 }
