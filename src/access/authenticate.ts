@@ -54,7 +54,9 @@ export function makeAuthenticate(db: Db, now: () => number = Date.now): Authenti
 export async function actorOf(read: Reader, text: string): Promise<Actor | null> {
   const id = tokenIdOf(text);
   const row = id === null ? null : await findLiveToken(read, id);
-  if (!row || !sameHash(row.hash, hashToken(text))) return null;
+  if (!row) return null;
+  const hash = hashToken(text);
+  if (!row.hashes.some((known) => sameHash(known, hash))) return null;
   const { kind, name, session, scopes } = row.token;
   return { kind, token: row.token.id, name, session, scopes };
 }

@@ -63,9 +63,9 @@ export const revokeTokenCommand = command({
 
 export const listTokensQuery = query({
   name: "token.list",
-  help: "People's tokens, newest first; agents' with kind=agent.",
+  help: "Tokens of people and of runners, newest first. An agent's is part of its attempt and ends with it.",
   path: "/tokens",
-  input: z.strictObject({ ...Page.shape, kind: z.enum(["person", "agent", "all"]).default("person").describe("whose tokens") }),
+  input: z.strictObject({ ...Page.shape, kind: z.enum(["person", "runner", "all"]).default("person").describe("whose tokens") }),
   output: listOf(Token),
   access: "person",
   scope: "admin",

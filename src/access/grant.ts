@@ -1,23 +1,13 @@
 import { join } from "node:path";
-import type { Db, Plan } from "../db/plan.ts";
+import type { Db } from "../db/plan.ts";
 import { AppError } from "../errors.ts";
 import { readIfThere, writeSecretFile } from "../secret-file.ts";
 import { actorOf } from "./authenticate.ts";
 import { newToken } from "./secret.ts";
-import { insertToken, revokeTokensOfSession } from "./store.ts";
+import { insertToken } from "./store.ts";
 
-/** A token for one session's agent, with the plan that makes it good. No event: it is part of the task's start, which has its own. */
-export function agentTokenPlan({ session, name, now }: { session: string; name: string; now: number }): { token: string; plan: Plan } {
-  const { id, text, hash } = newToken();
-  const token = { id, kind: "agent" as const, name, session, scopes: null, createdAt: now, expiresAt: null, revokedAt: null };
-  return { token: text, plan: { statements: [insertToken(token, hash)], events: [] } };
-}
-
-/** Ends all tokens of a session: in effect within 5 s, on open streams too. */
-export const revokeSessionTokens = (session: string, now: number): Plan => ({
-  statements: [revokeTokensOfSession(session, now)],
-  events: [],
-});
+/** A token for the agent of one attempt. Whoever starts the attempt keeps its hash in the attempt's row; it is good as long as that runs. */
+export const newAgentToken = (task: string, attempt: number): { text: string; hash: string } => newToken(`${task}.${attempt}`);
 
 /**
  * The token by which this home's own command line comes in: kept in `$home/token` (mode 0600), so that it stays the same from

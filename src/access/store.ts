@@ -1,6 +1,6 @@
 import { sql, statement, type Reader, type Sql, type Statement, join } from "../db/plan.ts";
 import { z } from "zod";
-import { Scope, type AuditEntry, type Token } from "./token.ts";
+import { attemptOfToken, Scope, type AuditEntry, type Token } from "./token.ts";
 
 interface TokenRow {
   id: string;
@@ -37,12 +37,30 @@ export async function findToken(read: Reader, id: string): Promise<Token | null>
   return row ? toToken(row) : null;
 }
 
-/** A token that still opens doors, with its hash. */
-export async function findLiveToken(read: Reader, id: string): Promise<{ token: Token; hash: string } | null> {
+/** A token that still opens doors, with the hashes of which its text must have one. */
+export async function findLiveToken(read: Reader, id: string): Promise<{ token: Token; hashes: string[] } | null> {
+  const attempt = attemptOfToken(id);
+  if (attempt) return await findAgentToken(read, id, attempt);
   const row = await read.one<TokenRow & { hash: string }>(sql`
     select id, kind, name, hash, session, scopes, created_at, expires_at, revoked_at from tokens
-     where id = ${id} and revoked_at is null and (expires_at is null or expires_at > tutti_now())`);
-  return row ? { token: toToken(row), hash: row.hash } : null;
+     where id = ${id} and kind <> 'agent' and revoked_at is null and (expires_at is null or expires_at > tutti_now())`);
+  return row ? { token: toToken(row), hashes: [row.hash] } : null;
+}
+
+/** An agent's token lives in its attempt's row and is good as long as that attempt is at work: nothing has to end it. */
+async function findAgentToken(
+  read: Reader,
+  id: string,
+  { task, attempt }: { task: string; attempt: number },
+): Promise<{ token: Token; hashes: string[] } | null> {
+  const row = await read.one<{ agent: string; session: string; token_hashes: string; started_at: number }>(sql`
+    select a.agent, a.session, a.token_hashes, a.started_at from attempts a join tasks t on t.id = a.task and t.attempt = a.attempt
+     where a.task = ${task} and a.attempt = ${attempt} and a.agent is not null and a.token_hashes is not null
+       and t.state in ('starting', 'running', 'needs you')`);
+  if (!row) return null;
+  const { agent: name, session, started_at: createdAt } = row;
+  const token = { id, kind: "agent" as const, name, session, scopes: null, createdAt, expiresAt: null, revokedAt: null };
+  return { token, hashes: row.token_hashes.split(" ") };
 }
 
 /** Newest first, behind the position `before`. */
@@ -68,8 +86,11 @@ export const insertToken = (token: Token, hash: string): Statement =>
 export const revokeToken = (id: string, now: number): Statement =>
   statement(sql`update tokens set revoked_at = ${now} where id = ${id} and revoked_at is null`);
 
-export const revokeTokensOfSession = (session: string, now: number): Statement =>
-  statement(sql`update tokens set revoked_at = ${now} where session = ${session} and revoked_at is null`, "any");
+/** One more token for an attempt's agent, beside those that it may be using; the newest eight count. */
+export const addAgentToken = (task: string, attempt: number, hash: string): Statement =>
+  statement(sql`
+    update attempts set token_hashes = substr(${hash} || coalesce(' ' || token_hashes, ''), 1, ${8 * 65 - 1})
+     where task = ${task} and attempt = ${attempt} and finished_at is null`);
 
 interface StoredLink {
   hash: string;

@@ -5,7 +5,8 @@ import { after, before, suite, test } from "node:test";
 import { openServer, type TestServer } from "../../test/support/server.ts";
 import { makeAuthenticate } from "./authenticate.ts";
 import * as access from "./commands.ts";
-import { ensurePersonToken, revokeSessionTokens } from "./grant.ts";
+import { sql, statement } from "../db/plan.ts";
+import { ensurePersonToken } from "./grant.ts";
 import { hashToken, newToken, sameHash } from "./secret.ts";
 import { revokeToken } from "./store.ts";
 import { tokenIdOf } from "./token.ts";
@@ -115,7 +116,7 @@ suite("tokens in the store", () => {
     assert.ok(!rows.includes(secret));
   });
 
-  test("lists come in pages, the newest first; agents' tokens only when asked for", async () => {
+  test("lists come in pages, the newest first; agents' tokens are part of their attempts and in no list", async () => {
     const list = async (query: string) =>
       JSON.parse((await server.send(`/api/tokens?${query}`)).text) as { items: { id: string; kind: string }[]; next: string | null };
     const all = await list("kind=all&limit=500");
@@ -131,7 +132,7 @@ suite("tokens in the store", () => {
       all.items.map(({ id }) => id),
     );
     assert.ok((await list("")).items.every(({ kind }) => kind === "person"));
-    assert.equal((await list("kind=agent")).items.length, 2);
+    assert.ok(all.items.every(({ kind }) => kind !== "agent"));
     assert.equal((await server.send("/api/tokens?cursor=x")).status, 400);
   });
 
@@ -146,11 +147,15 @@ suite("tokens in the store", () => {
     );
   });
 
-  test("the session's end is the end of its agent's token", async () => {
+  test("the attempt's end is the end of its agent's token", async () => {
     const { db } = server.services;
     const authenticate = makeAuthenticate(db);
-    await db.commit(revokeSessionTokens("S-2", 5));
+    const state = (to: string) => db.commit({ statements: [statement(sql`update tasks set state = ${to} where id = 'T-2'`)], events: [] });
+    await state("done");
     assert.equal(await authenticate(`Bearer ${server.tokens.otherAgent}`), null);
+    // Another attempt of the same task has a token of its own.
+    await db.commit({ statements: [statement(sql`update tasks set state = 'running', attempt = 2 where id = 'T-2'`)], events: [] });
+    assert.equal(await authenticate(`Bearer ${server.tokens.otherAgent}`, { fresh: true }), null);
     assert.ok(await authenticate(`Bearer ${server.tokens.agent}`));
   });
 

@@ -2,17 +2,21 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { AgentBackend } from "../agents/backend.ts";
+import type { Artifacts } from "../artifacts/artifact.ts";
 import { AppError } from "../errors.ts";
-import type { CommandResult, Processes, SandboxPolicy } from "../processes/process.ts";
+import type { CommandResult, Processes, SandboxPolicy, StartOptions } from "../processes/process.ts";
 import { readRepositorySettings } from "../projects/repository-settings.ts";
 import type { Identity, Repository, Workspace, Workspaces } from "../workspaces/workspace.ts";
 import type { Assignment, AttemptOutcome, FromRunner } from "./message.ts";
+import { bringWork } from "./packs.ts";
 import type { TranscriptWriter } from "./transcript.ts";
 
 /** What every attempt on this machine may use. */
 export interface RunnerTools {
   workspaces: Workspaces;
   processes: Processes;
+  /** Where large results go to and come from. */
+  artifacts: Artifacts;
   backends: ReadonlyMap<string, AgentBackend>;
   /** $TUTTI_HOME. */
   home: string;
@@ -27,7 +31,7 @@ export interface RunnerTools {
 
 type Fields<Kind extends FromRunner["kind"]> = Omit<
   Extract<FromRunner, { kind: Kind }>,
-  "kind" | "runner" | "runnerEpoch" | "task" | "attempt" | "session"
+  "kind" | "runner" | "runnerEpoch" | "task" | "attempt" | "session" | "number"
 >;
 
 /** One attempt as its parts see it. */
@@ -55,12 +59,15 @@ export async function openWorkspace(attempt: Attempt, base: string | null, inclu
     });
   }
   await tools.workspaces.refresh(repository);
+  const goesOn = assignment.goesOn ?? null;
+  await bringWork(attempt, goesOn ? [goesOn.commit, goesOn.base] : [base]);
   return await tools.workspaces.open({
     repository,
     session: assignment.session,
     branch: assignment.branch,
     base,
     includeDirty,
+    goesOn,
     sandboxed: assignment.project.sandbox === "default",
   });
 }
@@ -97,21 +104,28 @@ export async function runInClone(
   argv: string[],
   env: Record<string, string>,
 ): Promise<CommandResult> {
-  const { tools, assignment, signal } = attempt;
-  const policy = policyOf(attempt, workspace);
-  return await tools.processes.run(
-    {
-      argv,
-      cwd: workspace.path,
-      env: { ...environmentOf(attempt, workspace), ...env },
-      stdin: "ignore",
-      session: assignment.session,
-      sandbox: policy,
-      timeoutMs: 60 * 60_000,
-    },
-    signal,
-  );
+  const start = inClone(attempt, workspace, argv, env);
+  return await attempt.tools.processes.run({ ...start, stdin: "ignore", timeoutMs: commandTimeoutMs }, attempt.signal);
 }
+
+export const commandTimeoutMs = 60 * 60_000;
+
+/** How a command is started in the session's clone and sandbox. */
+export const inClone = (
+  attempt: Attempt,
+  workspace: Workspace,
+  argv: string[],
+  env: Record<string, string>,
+): Omit<StartOptions, "stdin"> => ({
+  argv,
+  cwd: workspace.path,
+  env: { ...environmentOf(attempt, workspace), ...env },
+  session: attempt.assignment.session,
+  sandbox: policyOf(attempt, workspace),
+});
+
+/** Beside the clone, so that nothing of it becomes a part of the work; there is none when the work is given no large results. */
+export const inputsFolder = (workspace: Workspace): string => join(dirname(workspace.path), "inputs");
 
 /** null only where the project says `sandbox: none`. */
 export function policyOf({ tools, repository, assignment }: Attempt, workspace: Workspace): SandboxPolicy | null {
@@ -119,7 +133,7 @@ export function policyOf({ tools, repository, assignment }: Attempt, workspace: 
   return {
     tuttiHome: tools.home,
     writable: [workspace.path, workspace.home],
-    readable: [...tools.workspaces.readable(repository), ...tools.readable],
+    readable: [...tools.workspaces.readable(repository), ...tools.readable, inputsFolder(workspace)],
     // The person's own checkout lies outside of every hidden place when it is not in a home: agents have their clone.
     hidden: [repository.source],
     network: true,

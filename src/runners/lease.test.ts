@@ -79,7 +79,7 @@ onBothStores((rule) => {
     try {
       const lease = await keepRunnerLease(db, store.fresh("runner"), "this-server");
       isGone = true;
-      for (const ms of [3_000, 6_000, 8_900]) {
+      for (const ms of [3_000, 6_000, 8_000]) {
         movedMs = ms;
         mock.timers.tick(renewEveryMs);
         await breathe();

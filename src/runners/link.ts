@@ -1,11 +1,18 @@
 import type { FromRunner, RunnerLink, ToRunner } from "./message.ts";
 
-/** Both ends of a link inside one process. Everything passes as JSON, as it would between two machines. */
+/** The runner's end of a link, in this process or over HTTP. */
+export interface RunnerEnd extends RunnerLink {
+  receive(handler: (message: ToRunner) => void): void;
+}
+
+/**
+ * Both ends of a link inside one process. Everything passes as it would between two machines: as JSON, and the messages of one attempt
+ * one after the other, because their numbers are taken in their order.
+ */
 export interface LocalLink {
   /** The server's end. */
   server: { send(message: ToRunner): void; receive(handler: (message: FromRunner) => Promise<boolean>): void };
-  /** The runner's end. */
-  runner: RunnerLink & { receive(handler: (message: ToRunner) => void): void };
+  runner: RunnerEnd;
 }
 
 const copy = <T>(message: T): T => JSON.parse(JSON.stringify(message)) as T;
@@ -13,6 +20,20 @@ const copy = <T>(message: T): T => JSON.parse(JSON.stringify(message)) as T;
 export function makeLocalLink(): LocalLink {
   let toServer: ((message: FromRunner) => Promise<boolean>) | null = null;
   let toRunner: ((message: ToRunner) => void) | null = null;
+  const lanes = new Map<string, Promise<unknown>>();
+
+  function inOrder(message: FromRunner): Promise<boolean> {
+    const own = copy(message);
+    const pass = async (): Promise<boolean> => (toServer ? await toServer(own) : false);
+    if (message.kind === "delta") return pass();
+    const key = `${message.task}#${message.attempt}`;
+    const told = (lanes.get(key) ?? Promise.resolve()).then(pass);
+    const settled = told.catch(() => undefined); // Whoever told it hears of it.
+    lanes.set(key, settled);
+    void settled.then(() => lanes.get(key) === settled && lanes.delete(key));
+    return told;
+  }
+
   return {
     server: {
       send: (message) => toRunner?.(copy(message)),
@@ -21,7 +42,7 @@ export function makeLocalLink(): LocalLink {
       },
     },
     runner: {
-      tell: async (message) => (toServer ? await toServer(copy(message)) : false),
+      tell: inOrder,
       receive: (handler) => {
         toRunner = handler;
       },

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { Agent } from "../agents/agent.ts";
 import { Usage, Outcome } from "../agents/backend.ts";
 import { BrokerAccess } from "../models/model.ts";
-import { TranscriptEntry } from "../sessions/session.ts";
+import { Pack, TranscriptEntry } from "../sessions/session.ts";
 import { TaskSpec } from "../tasks/task.ts";
 
 /**
@@ -39,6 +39,12 @@ export const Assignment = z.object({
   interrupted: z.boolean(),
   /** The number that the next turn gets. */
   nextTurn: z.int(),
+  /** Where the session stands when it has work: the commit that it started from, and its last one. Left out: it begins. */
+  goesOn: z.object({ base: z.string(), commit: z.string() }).nullable().optional(),
+  /** The packs of the commits that this attempt needs: unpacked where this home does not have them. */
+  packs: z.array(Pack).optional(),
+  /** Whether other homes may need its commits: then each is packed, and told, before the turn that made it is told as ended. */
+  wantsPacks: z.boolean().optional(),
   /** Published under this branch name in the person's repository when done; null inside a run. */
   publish: z.string().nullable(),
   /** `<run>/<step>` for a step, the task's id otherwise. */
@@ -92,7 +98,18 @@ export const AttemptOutcome = z.discriminatedUnion("kind", [
 ]);
 export type AttemptOutcome = z.infer<typeof AttemptOutcome>;
 
-const fence = { runner: z.string(), runnerEpoch: z.int(), task: z.string(), attempt: z.int(), session: z.string() };
+const fence = {
+  runner: z.string(),
+  runnerEpoch: z.int(),
+  task: z.string(),
+  attempt: z.int(),
+  session: z.string(),
+  /**
+   * The message's place among those of its attempt, from 1 (live text has none). A runner that got no answer tells the same message
+   * again; what was taken before is known by its number and answered as it was.
+   */
+  number: z.int().positive().optional(),
+};
 
 /** Each is answered: accepted, or refused because its attempt or the runner's lease is over; then the runner stops the attempt. */
 export const FromRunner = z.discriminatedUnion("kind", [
@@ -120,6 +137,8 @@ export const FromRunner = z.discriminatedUnion("kind", [
     usage: Usage.nullable(),
     commit: z.string().nullable(),
   }),
+  /** A commit of this attempt lies ready for other homes. */
+  z.object({ kind: z.literal("packed"), ...fence, pack: Pack }),
   z.object({ kind: z.literal("outcome"), ...fence, outcome: AttemptOutcome }),
 ]);
 export type FromRunner = z.infer<typeof FromRunner>;

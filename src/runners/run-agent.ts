@@ -3,8 +3,10 @@ import { outputInstructions, readOutput, repairPrompt } from "../tasks/output.ts
 import type { TaskSpec } from "../tasks/task.ts";
 import type { Snapshot, Workspace } from "../workspaces/workspace.ts";
 import { environmentOf, failed, identities, lastLines, openWorkspace, policyOf, runInClone, setUp, type Attempt } from "./attempt.ts";
+import { placeInputs } from "./inputs.ts";
 import { linkLogins, loginMounts, type LoginMounts } from "./logins.ts";
 import type { AttemptOutcome } from "./message.ts";
+import { startPack } from "./packs.ts";
 import { writeTranscript, type TranscriptWriter } from "./transcript.ts";
 
 type AgentSpec = Extract<TaskSpec, { kind: "agent" }>;
@@ -20,14 +22,17 @@ export async function runAgent(attempt: Attempt, spec: AgentSpec): Promise<Attem
   if (!agent || !backend) return failed("error", `there is no backend for agent ${agent?.name ?? "(none)"}`);
   const workspace = await openWorkspace(attempt, spec.base, spec.includeDirty);
   await attempt.tell("started", { base: workspace.base, notIncluded: workspace.notIncluded });
+  const inputs = await placeInputs(attempt, workspace);
+  const given = { ...spec, prompt: inputs.fill(spec.prompt), env: inputs.fillAll(spec.env) };
   const logins = loginMounts(agent, tools.personHome);
   await linkLogins(agent, workspace.home, logins);
-  const connection = await backend.open(sessionSpec({ attempt, workspace, spec, logins }), attempt.signal);
+  const connection = await backend.open(sessionSpec({ attempt, workspace, spec: given, logins }), attempt.signal);
   attempt.onAnswer((permission, option) => connection.answer(permission, option));
   try {
-    return await converse({ attempt, spec, workspace, connection });
+    return await converse({ attempt, spec: given, workspace, connection });
   } finally {
     await connection.close();
+    await inputs.remove();
   }
 }
 
@@ -71,6 +76,9 @@ interface Conversation {
   connection: AgentConnection;
 }
 
+const afterInterruptionElsewhere =
+  "An earlier try at this was interrupted in the middle, on another machine. What it had not finished there is not in this folder; what was finished before is.";
+
 const afterInterruption =
   "An earlier try at this was interrupted in the middle. Its unfinished changes are still in this folder: look at them (git status, git diff), and keep or undo them.";
 
@@ -84,7 +92,8 @@ type Verdict =
 async function converse(talk: Conversation): Promise<AttemptOutcome> {
   const { attempt, spec, workspace } = talk;
   let turn = attempt.assignment.nextTurn;
-  let text = attempt.assignment.interrupted ? `${afterInterruption}\n\n${spec.prompt}` : spec.prompt;
+  const interruption = workspace.existed ? afterInterruption : afterInterruptionElsewhere;
+  let text = attempt.assignment.interrupted ? `${interruption}\n\n${spec.prompt}` : spec.prompt;
   let outputsLeft = outputRetries;
   let checksLeft = spec.check?.retry ?? 0;
   for (;;) {
@@ -196,7 +205,9 @@ async function takeTurn(talk: Conversation, turn: number, text: string): Promise
   const who = await identities(attempt);
   const message = `${assignment.title}\n\nTutti-Session: ${assignment.session}`;
   const snapshot = await tools.workspaces.snapshot({ repository, workspace, session: assignment.session, turn, ...who, message });
+  const tellPack = startPack(attempt, snapshot.commit, transcript);
   const verdict = outcome.kind === "done" ? await judge(talk, outcome.output, transcript) : null;
+  await tellPack();
   await transcript.flush();
   await attempt.tell("turn-ended", { turn, outcome, usage, commit: snapshot.commit });
   return { outcome, snapshot, verdict };

@@ -1,6 +1,7 @@
 import type { TaskSpec } from "../tasks/task.ts";
 import { failed, lastLines, runInClone, setUp, type Attempt } from "./attempt.ts";
 import type { AttemptOutcome } from "./message.ts";
+import { bringWork, startPack } from "./packs.ts";
 
 type MergeSpec = Extract<TaskSpec, { kind: "merge" }>;
 
@@ -12,9 +13,23 @@ const maxRounds = 5;
  * all sources or none. Each merge commit carries its step and is looked for first, so that a crash anywhere merges once.
  */
 export async function runMerge(attempt: Attempt, spec: MergeSpec): Promise<AttemptOutcome> {
+  await attempt.tell("started", { base: null, notIncluded: [] });
+  await bringWork(
+    attempt,
+    spec.sources.map((source) => source.commit),
+  );
+  const outcome = await mergeRounds(attempt, spec);
+  if (attempt.assignment.wantsPacks && (outcome.kind === "done" || outcome.kind === "failed")) {
+    // What was delivered need not be packed: the mirror has to see that it was.
+    await attempt.tools.workspaces.refresh(attempt.repository);
+    await startPack(attempt, outcome.commit, null)();
+  }
+  return outcome;
+}
+
+async function mergeRounds(attempt: Attempt, spec: MergeSpec): Promise<AttemptOutcome> {
   const { assignment, repository, tools } = attempt;
   const into = spec.into ?? repository.baseBranch;
-  await attempt.tell("started", { base: null, notIncluded: [] });
   const author = await tools.workspaces.author(repository);
   for (let round = 0; round < maxRounds; round += 1) {
     await tools.workspaces.refresh(repository);

@@ -1,8 +1,9 @@
+import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Logger } from "pino";
 import { AppError, toAppError } from "../errors.ts";
 import type { RunnerLease } from "./lease.ts";
-import type { LocalLink } from "./link.ts";
+import type { RunnerEnd } from "./link.ts";
 import type { Assignment, AttemptOutcome, FromRunner } from "./message.ts";
 import { failed, type Attempt, type RunnerTools } from "./attempt.ts";
 import { runAgent } from "./run-agent.ts";
@@ -11,6 +12,8 @@ import { runMerge } from "./run-merge.ts";
 import { AttemptStop, stopCauseOf, type StopCause } from "./stop.ts";
 
 const reportAgainMs = 1_000;
+/** Attempts that ended here lately: a server that has not heard of it yet may give one out once more. */
+const mostEnded = 10_000;
 
 /**
  * Owns the sessions on one machine. It is spoken to in messages only and reads nothing from the store; it ends every attempt
@@ -19,13 +22,16 @@ const reportAgainMs = 1_000;
 export interface Runner {
   /** How many attempts run now. */
   active(): number;
+  /** Takes nothing new, and resolves when what runs has ended, or when the signal aborts: then it is still to be stopped. */
+  drain(signal: AbortSignal): Promise<void>;
   /** Interrupts what runs (it goes on in the same sessions later) and resolves when nothing is left. Harmless twice. */
   stop(): Promise<void>;
 }
 
-export function startRunner(options: { link: LocalLink["runner"]; lease: RunnerLease; tools: RunnerTools; log: Logger }): Runner {
+export function startRunner(options: { link: RunnerEnd; lease: RunnerLease; tools: RunnerTools; log: Logger }): Runner {
   const { link, lease, tools, log } = options;
   const running = new Map<string, { controller: AbortController; done: Promise<void>; answer: AnswerBox }>();
+  const ended = new Set<string>();
   let stopping = false;
 
   const keyOf = (message: { task: string; attempt: number }): string => `${message.task}#${message.attempt}`;
@@ -33,7 +39,8 @@ export function startRunner(options: { link: LocalLink["runner"]; lease: RunnerL
   link.receive((message) => {
     switch (message.kind) {
       case "assign":
-        if (!stopping && !lease.lost.aborted) begin(message);
+        if (stopping) handBack(message);
+        else if (lease.holds()) begin(message);
         return;
       case "answer":
         running.get(keyOf(message))?.answer.give(message.permission, message.option);
@@ -54,21 +61,48 @@ export function startRunner(options: { link: LocalLink["runner"]; lease: RunnerL
 
   function begin(assignment: Assignment): void {
     const key = keyOf(assignment);
-    if (running.has(key)) return;
+    if (running.has(key) || ended.has(key)) return;
     const controller = new AbortController();
     const answer = new AnswerBox();
     const done = runAttempt({ assignment, link, lease, tools, controller, answer })
       .catch((error: unknown) => log.error({ err: error, task: assignment.task }, "an attempt could not be reported"))
-      .finally(() => running.delete(key));
+      .finally(() => {
+        running.delete(key);
+        note(key);
+      });
     running.set(key, { controller, done, answer });
   }
 
+  function note(key: string): void {
+    ended.add(key);
+    const [oldest] = ended.size > mostEnded ? ended : [];
+    if (oldest !== undefined) ended.delete(oldest);
+  }
+
+  /** It came when nothing is begun any more: somebody else shall have it. */
+  function handBack(assignment: Assignment): void {
+    const key = keyOf(assignment);
+    if (running.has(key) || ended.has(key)) return;
+    note(key);
+    const outcome = { kind: "outcome" as const, ...fenceOf(lease, assignment), number: 1, outcome: { kind: "interrupted" as const } };
+    report(link, lease, outcome).catch((error: unknown) =>
+      log.error({ err: error, task: assignment.task }, "an attempt was not handed back"),
+    );
+  }
+
+  const allDone = (): Promise<unknown> => Promise.all([...running.values()].map((attempt) => attempt.done));
+
   return {
     active: () => running.size,
+    async drain(signal) {
+      stopping = true;
+      if (signal.aborted) return;
+      await Promise.race([allDone(), once(signal, "abort")]);
+    },
     async stop() {
       stopping = true;
       endAll("interrupted");
-      await Promise.all([...running.values()].map((attempt) => attempt.done));
+      await allDone();
     },
   };
 }
@@ -91,7 +125,7 @@ class AnswerBox {
 
 interface RunOptions {
   assignment: Assignment;
-  link: LocalLink["runner"];
+  link: RunnerEnd;
   lease: RunnerLease;
   tools: RunnerTools;
   controller: AbortController;
@@ -101,15 +135,17 @@ interface RunOptions {
 /** Runs one attempt and reports how it ended. Says nothing when the attempt is no longer ours. */
 async function runAttempt(options: RunOptions): Promise<void> {
   const { assignment, link, lease, tools, controller, answer } = options;
-  const { task, attempt: number, session, spec, project } = assignment;
-  const fence = { runner: lease.runner, runnerEpoch: lease.epoch, task, attempt: number, session };
+  const { session, spec, project } = assignment;
+  const fence = fenceOf(lease, assignment);
+  let told = 0;
   const attempt: Attempt = {
     assignment,
-    tools,
+    tools: whileHeld(tools, lease),
     repository: { project: project.id, source: project.source, baseBranch: project.baseBranch },
     signal: controller.signal,
     async tell(kind, fields) {
-      const taken = lease.lost.aborted ? false : await link.tell({ kind, ...fence, ...fields } as unknown as FromRunner);
+      const number = (told += 1);
+      const taken = lease.holds() && (await link.tell({ kind, ...fence, number, ...fields } as unknown as FromRunner));
       if (taken) return;
       const over = new AttemptStop("over");
       controller.abort(over);
@@ -124,21 +160,55 @@ async function runAttempt(options: RunOptions): Promise<void> {
   const outcome = await outcomeOf(attempt);
   if (timer) clearTimeout(timer);
   await tools.processes.sweep([session]);
-  if (outcome) await report(link, lease, { kind: "outcome", ...fence, outcome });
+  if (outcome) await report(link, lease, { kind: "outcome", ...fence, number: told + 1, outcome });
+}
+
+const fenceOf = (lease: RunnerLease, { task, attempt, session }: Assignment) => ({
+  runner: lease.runner,
+  runnerEpoch: lease.epoch,
+  task,
+  attempt,
+  session,
+});
+
+/**
+ * The same tools, but nothing is begun with them once the lease may be somebody else's: a runner that was stopped and continued
+ * must not write, merge or push what another one does by now. What is under way when the lease ends is ended by the attempt's signal.
+ */
+function whileHeld(tools: RunnerTools, lease: RunnerLease): RunnerTools {
+  const guard = <Tool extends object>(tool: Tool): Tool =>
+    new Proxy(tool, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return (...given: unknown[]): unknown => {
+          if (!lease.holds()) throw new AttemptStop("over");
+          return Reflect.apply(value, target, given);
+        };
+      },
+    });
+  return { ...tools, workspaces: guard(tools.workspaces), processes: guard(tools.processes) };
 }
 
 /** What an agent did must not get lost because the store is away or its disk is full: told again until the lease is over. */
-async function report(link: LocalLink["runner"], lease: RunnerLease, message: FromRunner): Promise<void> {
-  while (!lease.lost.aborted) {
+async function report(link: RunnerEnd, lease: RunnerLease, message: FromRunner): Promise<void> {
+  while (lease.holds()) {
     try {
       await link.tell(message);
       return;
     } catch (error) {
-      if (!toAppError(error).retryable) throw error;
-      await wait(reportAgainMs);
+      if (toAppError(error).retryable) await wait(reportAgainMs);
+      else if (message.kind === "outcome" && !isLastWord(message.outcome)) message = { ...message, outcome: lastWord(error) };
+      else throw error;
     }
   }
 }
+
+const unstorable = "how it ended could not be stored";
+
+/** An outcome that the server cannot write must not leave the attempt running for ever. */
+const lastWord = (error: unknown): AttemptOutcome => failed("error", `${unstorable}: ${describe(error)}`);
+const isLastWord = (outcome: AttemptOutcome): boolean => outcome.kind === "failed" && outcome.message.startsWith(unstorable);
 
 /** null: the attempt is not ours any more. */
 async function outcomeOf(attempt: Attempt): Promise<AttemptOutcome | null> {
