@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -13,7 +13,6 @@ import { bareEnvironment, git, makeFolder, makeRepository, root, until, type Tut
 
 /** A real server whose disk runs full and gets space again. The small disk is a mount of the server's alone. */
 const unshare = process.getuid?.() === 0 ? ["--mount"] : ["--map-root-user", "--mount"];
-const megabytes = 24;
 
 /** Why this machine cannot make a small disk for one process, or false. */
 function whyNoMount(): string | false {
@@ -29,7 +28,7 @@ const mountThenBecome = 'mount -t tmpfs -o "size=$1m,mode=700" tmpfs "$2" && shi
 const children = new Set<ChildProcess>();
 
 /** The same as startTutti, with $TUTTI_HOME on a disk of its own. `home` of the answer is where we see that disk. */
-async function startOnSmallDisk(home: string): Promise<Tutti> {
+async function startOnSmallDisk(home: string, megabytes: number): Promise<Tutti> {
   mkdirSync(home, { recursive: true });
   const server = [process.execPath, join(root, "src/main.ts"), "start", "--no-tour"];
   const child = spawn("unshare", [...unshare, "sh", "-c", mountThenBecome, "sh", String(megabytes), home, ...server], {
@@ -57,6 +56,18 @@ async function startOnSmallDisk(home: string): Promise<Tutti> {
       return await exited;
     },
   };
+}
+
+/** Writes until this much is left. */
+function fillUpTo(home: string, left: number): void {
+  const { bavail, bsize } = statfsSync(home);
+  const ballast = openSync(join(home, "ballast"), "a");
+  try {
+    const piece = Buffer.alloc(64 * 1024);
+    for (let more = bavail * bsize - left; more > 0; more -= piece.length) writeSync(ballast, piece, 0, Math.min(more, piece.length));
+  } finally {
+    closeSync(ballast);
+  }
 }
 
 /** Writes until nothing more fits, also not a small file. */
@@ -88,7 +99,7 @@ suite("a full disk", { skip: whyNoMount() }, () => {
   let working: string;
 
   before(async () => {
-    tutti = await startOnSmallDisk(folder.home);
+    tutti = await startOnSmallDisk(folder.home, 24);
     await addAgent(tutti, shellAgent);
     project = await addProject(tutti, makeRepository(repository, { "a.txt": "a\n" }));
   });
@@ -152,6 +163,46 @@ suite("a full disk", { skip: whyNoMount() }, () => {
     assert.equal(git(repository, "show", `${task.result?.branch}:work.txt`), "the work");
     const last = await done(tutti, (await give(tutti, project, "echo more > more.txt")).id);
     assert.deepEqual(last.result?.files, ["more.txt"]);
+    assert.equal(await tutti.stop(), 0);
+  });
+});
+
+suite("a disk that is nearly full", { skip: whyNoMount() }, () => {
+  const folder = makeFolder();
+  let tutti: Tutti;
+  before(async () => {
+    tutti = await startOnSmallDisk(folder.home, 96);
+    await addAgent(tutti, shellAgent);
+  });
+  after(async () => {
+    await tutti?.stop();
+    for (const child of children) child.kill("SIGKILL");
+    folder.remove();
+  });
+
+  test("takes commands and ends what is under way, but starts nothing new until there is room again", async () => {
+    const project = await addProject(tutti, makeRepository(join(folder.path, "repository"), { "a.txt": "a\n" }));
+    const working = (await give(tutti, project, "echo begun > work.txt; until [ -e go ]; do sleep 0.05; done; rm go")).id;
+    const { work } = await fileOfRunning(tutti, working, "work.txt");
+
+    // One percent is the reserve; half of it is left, in which much can be written.
+    fillUpTo(tutti.home, 480 * 1024);
+    const log = join(tutti.home, "log", "server.log");
+    await until("the server to notice", () => readFileSync(log, "utf8").includes("nothing new is started"));
+    const waiting = (await give(tutti, project, "echo later > later.txt")).id;
+    // Its end wakes the assignment, and frees a place.
+    writeFileSync(join(work, "go"), "");
+    await done(tutti, working);
+    const held = await until("the reason of waiting", async () => {
+      const task = await tutti.client.query("task.get", { id: waiting });
+      return task.reason === "disk full" && task;
+    });
+    assert.equal(held.state, "queued");
+    assert.equal(held.attempts.length, 0);
+
+    rmSync(join(tutti.home, "ballast"));
+    assert.deepEqual((await done(tutti, waiting)).result?.files, ["later.txt"]);
+    assert.ok(readFileSync(log, "utf8").includes("work is started again"));
     assert.equal(await tutti.stop(), 0);
   });
 });

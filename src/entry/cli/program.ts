@@ -3,6 +3,7 @@ import { invalidInput, toAppError, type AppError } from "../../errors.ts";
 import { nearest } from "../../flows/suggest.ts";
 import { version } from "../../version.ts";
 import { addLookVerbs } from "./grammar/look.ts";
+import { addRunnerVerbs } from "./grammar/runner.ts";
 import { addServerVerbs } from "./grammar/server.ts";
 import { addSetupVerbs } from "./grammar/setup.ts";
 import { addWorkVerbs } from "./grammar/work.ts";
@@ -13,7 +14,8 @@ import { addMcpVerbs } from "./verbs/mcp.ts";
 const exitCodes = `Exit codes:
   0 done              1 the work failed      2 usage              3 not found, ambiguous
   4 not allowed       5 check failed         6 waits for a person 7 budget or quota
-  8 timed out         9 conflict            10 server not reachable  130 interrupted`;
+  8 timed out         9 conflict            10 server not reachable  11 store damaged
+  130 interrupted`;
 
 const colourChoices = ["auto", "always", "never"] as const;
 
@@ -34,6 +36,7 @@ export function makeProgram(): Command {
     ["Look:", addLookVerbs],
     ["Set up:", addSetupVerbs],
     ["Server and command line:", addServerVerbs],
+    ["Server and command line:", addRunnerVerbs],
     ["Server and command line:", addExplainVerb],
     ["Other programs:", addMcpVerbs],
   ];

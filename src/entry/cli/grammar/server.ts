@@ -1,15 +1,23 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { listViewOf, wantsJson, withListOptions } from "../options.ts";
 
 const server = () => import("../verbs/server.ts");
 
-/** The server itself and this program: up, down, open, doctor, config, completion. */
+/** The server itself and this program: up, down, open, doctor, backup, restore, verify, config, completion. */
 export function addServerVerbs(program: Command): void {
   program
     .command("up")
     .description("start the server in the background")
     .option("--foreground", "stay in this terminal until ctrl-c")
-    .action(async (options: { foreground?: boolean }, command: Command) => (await server()).up(options, wantsJson(command)));
+    .addOption(
+      new Option("--runner <kind>", "who drives agents' sessions: the server itself, or a process of its own that outlives it").choices([
+        "own",
+        "separate",
+      ]),
+    )
+    .action(async (options: { foreground?: boolean; runner?: "own" | "separate" }, command: Command) =>
+      (await server()).up(options, wantsJson(command)),
+    );
   program
     .command("down")
     .description("stop the server; work goes on at its next start")
@@ -27,6 +35,7 @@ export function addServerVerbs(program: Command): void {
     .action(async (area: string | undefined, options: { fix?: boolean }, command: Command) =>
       (await import("../verbs/doctor.ts")).doctor(area, options, wantsJson(command)),
     );
+  addBackupVerbs(program);
   const config = program.command("config").description("the settings, and where they come from");
   withListOptions(config.command("list"))
     .description("every value; of secrets only whether they are set")
@@ -48,5 +57,36 @@ export function addServerVerbs(program: Command): void {
     .option("--yes", "do not ask")
     .action(async (shell: string | undefined, options: { yes?: boolean }, command: Command) =>
       (await import("../verbs/completion.ts")).installCompletion(shell, options, wantsJson(command)),
+    );
+}
+
+function addBackupVerbs(program: Command): void {
+  const backup = program.command("backup").description("write a backup of everything into a folder, while the server works");
+  for (const command of [backup, backup.command("create").description("the same")]) {
+    command
+      .option("--to <folder>", "the folder to make; otherwise $TUTTI_HOME/backups/<time>")
+      .action(async (_options: unknown, self: Command) =>
+        (await import("../verbs/backup.ts")).backup(self.optsWithGlobals<{ to?: string }>(), wantsJson(self)),
+      );
+  }
+  const verifies = [
+    backup.command("verify").description("read a whole backup; exit code 5 when something is wrong").argument("<folder>"),
+    program
+      .command("verify")
+      .description("read the whole store, or a backup; exit code 5 when something is wrong")
+      .argument("[folder]", "a backup")
+      .option("--accept-loss", "go on with a store that has lost something; its events say what"),
+  ];
+  for (const command of verifies) {
+    command.action(async (folder: string | undefined, options: { acceptLoss?: boolean }, self: Command) =>
+      (await import("../verbs/verify.ts")).verify(folder, options, wantsJson(self)),
+    );
+  }
+  program
+    .command("restore")
+    .description("bring a backup into an empty home, with no server running")
+    .argument("<folder>", "a backup")
+    .action(async (folder: string, _options: unknown, self: Command) =>
+      (await import("../verbs/restore.ts")).restore(folder, wantsJson(self)),
     );
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as wait } from "node:timers/promises";
 import { readConfig, readTerminal } from "../../../config.ts";
-import { AppError } from "../../../errors.ts";
+import { AppError, invalidInput } from "../../../errors.ts";
 import { lookAt } from "../../../processes/proc.ts";
 import { findProgram } from "../../../processes/program.ts";
 import { processAlive, readServerFile } from "../../server-file.ts";
@@ -13,17 +13,29 @@ import { connect, type TuttiClient } from "../connect.ts";
 import { note, print, printJson, styled } from "../output.ts";
 
 const startLimitMs = 20_000;
+const programFile = fileURLToPath(new URL("../main.ts", import.meta.url));
 const mainFile = fileURLToPath(new URL("../../../main.ts", import.meta.url));
 
-/** Starts the server, or says which one runs. Throws AppError unreachable with its last words when it does not start. */
-export async function up(options: { foreground?: boolean }, json: boolean): Promise<void> {
+/**
+ * Starts the server, or says which one runs; with `runner: separate` a runner beside it, which goes on when the server is stopped.
+ * Throws AppError unreachable with its last words when it does not start.
+ */
+export async function up(options: { foreground?: boolean; runner?: "own" | "separate" }, json: boolean): Promise<void> {
   const config = readConfig();
+  const isAlone = options.runner === "separate";
+  if (isAlone && options.foreground) {
+    throw invalidInput("a runner beside the server does not stay in this terminal", undefined, ["tutti up --runner separate"]);
+  }
   const running = await readServerFile(config.home);
-  if (running) return say({ ...running, started: false }, json);
+  if (running) {
+    if (isAlone) await startRunnerBeside(config.home);
+    return say({ ...running, started: false }, json);
+  }
   const log = join(config.home, "log", "server.out");
   await mkdir(join(config.home, "log"), { recursive: true, mode: 0o700 });
   const out = options.foreground ? null : await openFile(log, "w", 0o600);
-  const child = spawn(process.execPath, [mainFile, "start", options.foreground ? "--no-tour" : "--background"], {
+  const words = [options.foreground ? "--no-tour" : "--background", ...(isAlone ? ["--no-runner"] : [])];
+  const child = spawn(process.execPath, [mainFile, "start", ...words], {
     stdio: out ? ["ignore", out.fd, out.fd] : "inherit",
     detached: !options.foreground,
   });
@@ -42,6 +54,7 @@ export async function up(options: { foreground?: boolean }, json: boolean): Prom
     const file = await readServerFile(config.home);
     if (file) {
       child.unref();
+      if (isAlone) await startRunnerBeside(config.home);
       return say({ ...file, started: file.pid === child.pid }, json);
     }
     await wait(50);
@@ -51,6 +64,14 @@ export async function up(options: { foreground?: boolean }, json: boolean): Prom
     why: told || `it said nothing; see ${log}`,
     fix: ["tutti doctor", `less ${log}`],
   });
+}
+
+/** Does nothing when this home has a runner: the new process finds its lock held and ends. */
+async function startRunnerBeside(home: string): Promise<void> {
+  const out = await openFile(join(home, "log", "runner.out"), "w", 0o600);
+  const child = spawn(process.execPath, [programFile, "runner"], { stdio: ["ignore", out.fd, out.fd], detached: true });
+  child.unref();
+  await out.close();
 }
 
 function say(server: { url: string; pid: number; version: string; started: boolean }, json: boolean): void {

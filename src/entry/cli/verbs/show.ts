@@ -1,3 +1,4 @@
+import { isArtifactReference } from "../../../artifacts/artifact.ts";
 import { notFound } from "../../../errors.ts";
 import { connect, type TuttiClient } from "../connect.ts";
 import { note, oneLine, plain, print, printJson, printRecord, stateText, styled, table } from "../output.ts";
@@ -37,7 +38,10 @@ async function showTask(client: TuttiClient, id: string, json: boolean): Promise
   if (task.result?.note) print(`${styled("dim", "note".padEnd(10))}  ${plain(task.result.note)}`);
   if (task.spec.kind === "agent") print(`\n${styled("dim", "prompt")}\n${plain(task.spec.prompt)}`);
   const output = task.result?.output;
-  if (output !== undefined && output !== null)
+  if (isArtifactReference(output)) {
+    const whole = `[... ${output.size} bytes in all: tutti artifact get ${output.$artifact} > result]`;
+    print(`\n${styled("dim", "output")}\n${plain(output.preview ?? "")}\n${styled("dim", whole)}`);
+  } else if (output !== undefined && output !== null)
     print(`\n${styled("dim", "output")}\n${plain(typeof output === "string" ? output : JSON.stringify(output, null, 2))}`);
 }
 
