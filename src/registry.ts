@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { z } from "zod";
 import { canonical } from "./canonical.ts";
 import type { Scope } from "./access/token.ts";
 import { AppError, forbidden, invalidInput, notFound } from "./errors.ts";
-import { statement, sql, type Db, type Plan, type Reader } from "./db/plan.ts";
+import { defineRows, sql, type Db, type Plan, type Reader } from "./db/plan.ts";
 import { transact, type Decision } from "./db/transact.ts";
 import type { Services } from "./services.ts";
 
@@ -15,7 +15,7 @@ import type { Services } from "./services.ts";
 
 /** Who asks. The record comes from the server's own table, never from the caller. */
 export interface Actor {
-  kind: "person" | "agent";
+  kind: "person" | "agent" | "runner";
   /** The token's id. */
   token: string;
   name: string;
@@ -144,7 +144,7 @@ export function page<Item>(rows: Item[], limit: number, cursorOf: (item: Item) =
   return { items, next: rows.length > limit && last ? cursorOf(last) : null };
 }
 
-export const hashOf = (value: unknown): string => createHash("sha256").update(canonical(value)).digest("hex");
+export const hashOf = (value: unknown): string => hash("sha256", canonical(value));
 
 /** Parses an entry's input; the error names each field that does not fit. Throws AppError invalid_input. */
 export function parseInput<I extends z.ZodType>(entry: Common<I>, raw: unknown): z.infer<I> {
@@ -171,11 +171,14 @@ export const scopeOf = (entry: Entry): Scope => entry.scope ?? (entry.kind === "
 /** Whether this caller may call the entry at all; whose session it is about shows only with its input. */
 export const mayCall = (entry: Entry, actor: Actor): boolean =>
   entry.access === "anyone" ||
-  ((actor.kind === "person" || entry.access !== "person") && (actor.scopes === null || actor.scopes.includes(scopeOf(entry))));
+  (actor.kind !== "runner" &&
+    (actor.kind === "person" || entry.access !== "person") &&
+    (actor.scopes === null || actor.scopes.includes(scopeOf(entry))));
 
 /** Refuses before anything of the input is looked at, so that an agent learns nothing from an entry that it may not call. */
 function authoriseKind(entry: Entry, actor: Actor): void {
   if (mayCall(entry, actor)) return;
+  if (actor.kind === "runner") throw forbidden(`a runner may not call ${entry.name}`, "its token opens the runners' door only");
   if (actor.kind === "agent" && entry.access === "person")
     throw forbidden(`an agent may not call ${entry.name}`, "only a person's token may");
   throw forbidden(`this token may not call ${entry.name}`, `it needs the scope "${scopeOf(entry)}"`);
@@ -216,27 +219,52 @@ export async function execute(registry: Registry, caller: Caller, name: string, 
   const { db } = caller.services;
   const inputHash = hashOf([entry.name, input]);
   const { result } = await transact(db, async () => {
-    const context = contextOf(caller);
-    const earlier = key === null ? null : await earlierAnswer(db, context.actor, key);
+    const earlier = key === null ? null : await earlierAnswer(db, caller.actor, key);
     if (earlier) return { plan: null, result: replay(earlier, inputHash) };
-    const decision = await entry.decide(input, context);
-    const answer = entry.output.parse(decision.result);
-    const plan: Plan = { statements: [...(decision.plan?.statements ?? [])], events: decision.plan?.events ?? [] };
-    plan.statements.push(
-      statement(sql`insert into audit (id, at, actor, actor_kind, command, input_hash)
-        values (${crypto.randomUUID()}, ${context.now}, ${context.actor.token}, ${context.actor.kind}, ${entry.name}, ${inputHash})`),
-    );
-    if (key !== null) {
-      const kept = entry.secret ? null : JSON.stringify(answer);
-      plan.statements.push(
-        statement(sql`insert into idempotency (actor, key, command, hash, response, at)
-          values (${context.actor.token}, ${key}, ${entry.name}, ${inputHash}, ${kept}, ${context.now})`),
-      );
-    }
-    return { plan, result: answer };
+    return await decideCommand(entry, input, contextOf(caller), { inputHash, key });
   });
   return result;
 }
+
+const insertAudit = defineRows(
+  "insert audit entry",
+  { id: "text", at: "bigint", actor: "text", actor_kind: "text", command: "text", input_hash: "text" },
+  (v) => sql`
+    insert into audit (id, at, actor, actor_kind, command, input_hash)
+    select ${v.id}, ${v.at}, ${v.actor}, ${v.actor_kind}, ${v.command}, ${v.input_hash} ${v.from}`,
+);
+
+const insertKey = defineRows(
+  "insert idempotency key",
+  { actor: "text", key: "text", command: "text", hash: "text", response: "text", at: "bigint" },
+  (v) => sql`
+    insert into idempotency (actor, key, command, hash, response, at)
+    select ${v.actor}, ${v.key}, ${v.command}, ${v.hash}, ${v.response}, ${v.at} ${v.from}`,
+);
+
+/** The command's own plan with its audit entry and its key: all of them or none. */
+async function decideCommand(
+  entry: Command,
+  input: unknown,
+  context: Context,
+  { inputHash, key }: { inputHash: string; key: string | null },
+): Promise<Decision<unknown>> {
+  const { actor, now } = context;
+  const decision = await entry.decide(input, context);
+  const answer = entry.output.parse(decision.result);
+  const plan: Plan = { statements: [...(decision.plan?.statements ?? [])], events: decision.plan?.events ?? [] };
+  plan.statements.push(
+    insertAudit({ id: timeId(now), at: now, actor: actor.token, actor_kind: actor.kind, command: entry.name, input_hash: inputHash }),
+  );
+  if (key !== null) {
+    const response = entry.secret ? null : JSON.stringify(answer);
+    plan.statements.push(insertKey({ actor: actor.token, key, command: entry.name, hash: inputHash, response, at: now }));
+  }
+  return { plan, result: answer };
+}
+
+/** An id that nobody else makes, and whose order is that of time: rows with it are written behind each other. */
+const timeId = (now: number): string => `${now.toString(36).padStart(9, "0")}-${randomBytes(9).toString("base64url")}`;
 
 interface EarlierAnswer {
   hash: string;

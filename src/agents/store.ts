@@ -57,6 +57,13 @@ export async function listAgents(read: Reader): Promise<Agent[]> {
   return rows.map(toAgent);
 }
 
+/** All of them as who they are, without what they do: for whoever counts that by itself. */
+export async function listProfiles(read: Reader): Promise<Agent[]> {
+  const rows = await read.all<AgentRow>(sql`
+    select name, backend, role, skills, max_sessions, demo, settings, detection, 0 as active from agents order by name`);
+  return rows.map(toAgent);
+}
+
 export async function listAgentsAfter(read: Reader, { after, limit }: { after: string; limit: number }): Promise<Agent[]> {
   const rows = await read.all<AgentRow>(sql`${agents} where a.name > ${after} order by a.name limit ${limit}`);
   return rows.map(toAgent);

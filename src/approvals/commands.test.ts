@@ -6,7 +6,6 @@ import { sql, statement } from "../db/plan.ts";
 import { startOrchestrators } from "../orchestrators/orchestrators.ts";
 import { keepRunnerLease } from "../runners/lease.ts";
 import type { FromRunner, ToRunner } from "../runners/message.ts";
-import { receive } from "../orchestrators/receive.ts";
 import type { Actor } from "../registry.ts";
 import { createTask } from "../tasks/commands.ts";
 import { answerApproval, planAnswered } from "./commands.ts";
@@ -108,21 +107,11 @@ onBothStores((rule) => {
       const sent: ToRunner[] = [];
       const orchestrators = startOrchestrators(store.orchestratorOptions(runner, sent));
       const more: FromRunner = { ...message, permission: "p-2" };
-      let approval = "";
-      await receive(
-        {
-          db: store.db,
-          bus: store.services.bus,
-          artifacts: store.services.artifacts,
-          now: store.services.clock.now,
-          onPermission(id, from) {
-            approval = id;
-            orchestrators.expectAnswer(id, from);
-          },
-        },
-        more,
+      await store.tell(more);
+      const [approval] = await store.rows(
+        sql`select id from approvals where task = ${given.task} and state = 'open' and action like '%p-2%'`,
       );
-      await store.call(answerApproval, { id: approval, answer });
+      await store.call(answerApproval, { id: String(approval?.["id"]), answer });
       await orchestrators.tick();
       await orchestrators.tick();
       await orchestrators.stop();

@@ -3,7 +3,7 @@ import { emptyPlan, mergePlans, sql, statement, type Plan, type Statement } from
 import { conflict, invalidInput } from "../errors.ts";
 import { planAnswer } from "../flows/progress.ts";
 import { command, listOf, Page, page, query } from "../registry.ts";
-import { cursorOf } from "../tasks/store.ts";
+import { createdCursor } from "../cursor.ts";
 import { readAnswer } from "./answer.ts";
 import { Approval } from "./approval.ts";
 import { getApproval, listApprovals, toApproval, type ApprovalRow } from "./store.ts";
@@ -17,7 +17,7 @@ export const listApprovalsQuery = query({
   access: "person",
   mcp: { tool: "list_approvals", group: "approvals" },
   async run({ limit, ...filter }, { read }) {
-    const { items, next } = page(await listApprovals(read, { ...filter, limit: limit + 1 }), limit, cursorOf);
+    const { items, next } = page(await listApprovals(read, { ...filter, limit: limit + 1 }), limit, createdCursor);
     return { items: items.map(toApproval), next };
   },
 });

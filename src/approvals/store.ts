@@ -1,6 +1,6 @@
 import { list, sql, type Reader, type Sql } from "../db/plan.ts";
 import { notFound } from "../errors.ts";
-import { splitCursor } from "../tasks/store.ts";
+import { splitCursor } from "../cursor.ts";
 import type { Approval } from "./approval.ts";
 
 export interface ApprovalRow {

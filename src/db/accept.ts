@@ -1,14 +1,25 @@
 import { AppError, invalidInput } from "../errors.ts";
 import { canonical } from "../canonical.ts";
-import { type NewEvent, type Plan, type SqlValue, type StoredEvent, render } from "./plan.ts";
+import { type NewEvent, type Plan, type RowWrite, type SqlValue, type StoredEvent, render } from "./plan.ts";
 
 const maxEventBytes = 4096;
 const defaultMaxQueue = 10_000;
 const maxQueuedBytes = 256 * 1024 * 1024;
 
+export interface AcceptedStatement {
+  text: string;
+  /** One list of values for each time that it runs. */
+  rows: SqlValue[][];
+  /** Rows touched, over all of them. */
+  expect: number | "any";
+  /** Set for a write whose rows may run together with those of other plans. */
+  write: RowWrite | null;
+  isFence: boolean;
+}
+
 /** A plan as a database takes it: rendered, its events' data as canonical JSON, checked for what no database may store. */
 export interface AcceptedPlan {
-  statements: { text: string; values: SqlValue[]; expect: number | "any" }[];
+  statements: AcceptedStatement[];
   events: { event: NewEvent; data: string }[];
   /** About how much memory its values hold; for the bound of the queue. */
   bytes: number;
@@ -17,10 +28,15 @@ export interface AcceptedPlan {
 /** Throws AppError invalid_input for an event whose data is over 4 KB and for text with NUL, which PostgreSQL cannot hold. */
 export function acceptPlan(plan: Plan, dialect: "sqlite" | "postgres"): AcceptedPlan {
   let bytes = 0;
-  const statements = plan.statements.map(({ sql, expect }) => {
-    const { text, values } = render(sql, dialect);
+  const statements = plan.statements.map((statement): AcceptedStatement => {
+    if ("write" in statement) {
+      const { write, rows } = statement;
+      for (const values of rows) for (const value of values) bytes += sizeOf(value);
+      return { text: write.text[dialect], rows, expect: rows.length, write, isFence: false };
+    }
+    const { text, values } = render(statement.sql, dialect);
     for (const value of values) bytes += sizeOf(value);
-    return { text, values, expect };
+    return { text, rows: [values], expect: statement.expect, write: null, isFence: statement.isFence ?? false };
   });
   const events = plan.events.map((event) => {
     const data = canonical(event.data);

@@ -65,10 +65,63 @@ export function render(statement: Sql, dialect: "sqlite" | "postgres"): { text: 
   return { text, values };
 }
 
-export interface Statement {
+/** One statement, written out where it is used. */
+interface SingleStatement {
   sql: Sql;
   /** Rows that must be touched (or returned, for a select that serves as a fence); "any" for no rule. */
   expect: number | "any";
+  /** It only reads what leases are made of: asked by many plans of a group, it is answered once for all of them. */
+  isFence?: boolean;
+}
+
+/** The same named write for any number of rows, each of which must be touched exactly once. */
+export interface RowsStatement {
+  write: RowWrite;
+  rows: SqlValue[][];
+}
+
+export type Statement = SingleStatement | RowsStatement;
+
+type ColumnType = "text" | "bigint" | "bytea";
+
+/**
+ * A write that is made so often that its rows travel together: on SQLite it runs row by row, on PostgreSQL once for all rows of all
+ * plans of a group. So it may only touch the row that its values name, and read no other. Its name is for the simulator and for logs.
+ */
+export interface RowWrite {
+  readonly name: string;
+  readonly columns: readonly string[];
+  readonly text: { readonly sqlite: string; readonly postgres: string };
+}
+
+/** What `defineRows` gives the writer of the text: each column, and where they come from (`from ...` behind `set` or `select`). */
+type RowColumns<Columns> = { readonly [Name in keyof Columns]: Sql } & { readonly from: Sql };
+
+type RowValues<Columns> = { readonly [Name in keyof Columns]: SqlValue };
+
+/**
+ * Defines a write by its columns and its text, e.g. sql`update tasks set state = ${v.state} ${v.from} where id = ${v.id}` or
+ * sql`insert into notes (id) select ${v.id} ${v.from}`. Answers the function that makes a statement of rows.
+ */
+export function defineRows<const Columns extends Record<string, ColumnType>>(
+  name: string,
+  columns: Columns,
+  build: (values: RowColumns<Columns>) => Sql,
+): (...rows: RowValues<Columns>[]) => RowsStatement {
+  const names = Object.keys(columns);
+  const raw = (text: string): Sql => ({ pieces: [text] });
+  const textFor = (dialect: "sqlite" | "postgres"): string => {
+    const from =
+      dialect === "sqlite"
+        ? ""
+        : `from unnest(${names.map((column, index) => `$${index + 1}::${columns[column] ?? ""}[]`).join(", ")}) as v(${names.join(", ")})`;
+    const values = names.map((column, index) => [column, raw(dialect === "sqlite" ? `?${index + 1}` : `v.${column}`)]);
+    const { text, values: bound } = render(build(Object.fromEntries([...values, ["from", raw(from)]]) as RowColumns<Columns>), dialect);
+    if (bound.length > 0) throw new Error(`${name} binds a value that is none of its columns`);
+    return text;
+  };
+  const write: RowWrite = { name, columns: names, text: { sqlite: textFor("sqlite"), postgres: textFor("postgres") } };
+  return (...rows) => ({ write, rows: rows.map((row) => names.map((column) => row[column] as SqlValue)) });
 }
 
 /** An event as its writer knows it; sequence number, time and hash are given at commit. `data` is at most 4 KB as JSON. */
@@ -125,7 +178,10 @@ export interface Db {
   close(): Promise<void>;
 }
 
-export const statement = (text: Sql, expect: number | "any" = 1): Statement => ({ sql: text, expect });
+export const statement = (text: Sql, expect: number | "any" = 1): SingleStatement => ({ sql: text, expect });
+
+/** A select that must find its one row for the plan to hold. It may only read what changes of leases write. */
+export const fence = (text: Sql): SingleStatement => ({ sql: text, expect: 1, isFence: true });
 
 export const emptyPlan = (): Plan => ({ statements: [], events: [] });
 

@@ -4,6 +4,7 @@ import { type AcceptedPlan, storedEvents } from "./accept.ts";
 import { emptyHead, type Head, nextHead, sha256 } from "./chain.ts";
 import { type CrashPoint, makeCrashCounter } from "./crash.ts";
 import type { Committed, StoredEvent } from "./plan.ts";
+import { type Failure, firstConflict, type Step, stepsApart, stepsTogether } from "./postgres-batch.ts";
 import {
   connectionConfig,
   fromPostgres,
@@ -12,7 +13,6 @@ import {
   isStalePlan,
   isTimeout,
   isUniqueViolation,
-  statementName,
   unreachable,
 } from "./postgres-connection.ts";
 
@@ -28,8 +28,17 @@ export interface PostgresWriter {
   close(): Promise<void>;
 }
 
+/** What this server committed, kept outside of the database: see high-water.ts. */
+export interface PostgresMark {
+  note(moved: ReadonlyMap<string, Head>): void;
+  /** Throws AppError damaged when the database has lost some of it. */
+  check(client: Client): Promise<void>;
+  close(): void;
+}
+
 interface WriterOptions {
   url: string;
+  mark: PostgresMark | null;
   crashAt: CrashPoint | null;
   /** Sent along with notifications, so that this server knows its own. */
   server: string;
@@ -43,9 +52,6 @@ interface Pending {
   resolve(answer: Committed): void;
   reject(error: unknown): void;
 }
-
-/** The first plan of a batch that could not be written: its conflict, or its error. */
-type Failure = { plan: number } & ({ kind: "conflict"; statement: number } | { kind: "error"; error: unknown });
 
 interface Connection {
   client: Client;
@@ -77,8 +83,12 @@ export function makePostgresWriter(options: WriterOptions): PostgresWriter {
   async function writeBatch(batch: Pending[]): Promise<void> {
     let failure: Failure | null;
     try {
-      connection = await usable(connection, options.url);
-      failure = await writeTransaction(connection, batch);
+      connection = await usable(connection, options);
+      failure = batch.length > 1 ? await writeTransaction(connection, batch, stepsTogether) : null;
+      if (failure || batch.length === 1) {
+        connection = await usable(connection, options);
+        failure = await writeTransaction(connection, batch, stepsApart);
+      }
     } catch (error) {
       if (connection) drop(connection);
       for (const pending of batch) pending.reject(fromPostgres(error));
@@ -89,20 +99,22 @@ export function makePostgresWriter(options: WriterOptions): PostgresWriter {
 
   /** The plans before the one that failed are good, that one answers for itself alone, the rest goes on in halves. */
   async function writeParts(batch: Pending[], failure: Failure): Promise<void> {
-    const guilty = batch[failure.plan];
+    const at = failure.plan ?? 0;
+    const guilty = batch[at];
     if (!guilty) throw new Error("a batch failed at a plan that is not in it");
-    const rest = batch.slice(failure.plan + 1);
+    const rest = batch.slice(at + 1);
     const half = Math.ceil(rest.length / 2);
-    if (failure.plan > 0) await writeBatch(batch.slice(0, failure.plan));
+    if (at > 0) await writeBatch(batch.slice(0, at));
     if (isFinal(failure, batch.length, guilty)) answerFailure(guilty, failure);
     else await writeBatch([guilty]);
     if (half > 0) await writeBatch(rest.slice(0, half));
     if (half < rest.length) await writeBatch(rest.slice(half));
   }
 
-  async function writeTransaction(on: Connection, batch: Pending[]): Promise<Failure | null> {
-    const attempt = await pipeline(on.client, beginWith(batch));
-    const failure = findFailure(batch, attempt);
+  async function writeTransaction(on: Connection, batch: Pending[], stepsOf: (plans: AcceptedPlan[]) => Step[]): Promise<Failure | null> {
+    const steps = stepsOf(batch.map(({ plan }) => plan));
+    const attempt = await pipeline(on.client, beginWith(steps, batch));
+    const failure = findFailure(steps, attempt);
     if (failure) {
       if (failure.kind === "error") leaveIfLost(on, failure.error, "the connection was lost before COMMIT: nothing was written");
       if (failure.kind === "error" && isStalePlan(failure.error)) drop(on);
@@ -123,6 +135,7 @@ export function makePostgresWriter(options: WriterOptions): PostgresWriter {
       return { kind: "error", plan: 0, error: broken.reason };
     }
     crash.check("after");
+    options.mark?.note(events.heads);
     answerAll(batch, events);
     return null;
   }
@@ -163,7 +176,7 @@ export function makePostgresWriter(options: WriterOptions): PostgresWriter {
 }
 
 /** The connection as it is, or a new one when it is lost. */
-async function usable(connection: Connection | null, url: string): Promise<Connection> {
+async function usable(connection: Connection | null, { url, mark }: WriterOptions): Promise<Connection> {
   if (connection && !connection.isLost) return connection;
   const client = new Client({ ...connectionConfig(url, "tutti writer"), pipeline: true });
   const made: Connection = { client, isLost: false };
@@ -173,6 +186,8 @@ async function usable(connection: Connection | null, url: string): Promise<Conne
   await client.connect();
   // A cluster may be set to acknowledge before the disk has it; we promise the disk.
   await client.query("select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'");
+  // The one at its end may be a replica that lagged behind the database that we knew.
+  await mark?.check(client);
   return made;
 }
 
@@ -195,13 +210,9 @@ function pipeline(client: Client, queries: QueryConfig[]): Promise<PromiseSettle
   return Promise.allSettled(answers);
 }
 
-function beginWith(batch: Pending[]): QueryConfig[] {
-  const queries: QueryConfig[] = [{ text: "begin isolation level read committed" }];
-  const streams = new Set<string>();
-  for (const { plan } of batch) {
-    for (const { text, values } of plan.statements) queries.push({ name: statementName(text), text, values });
-    for (const { event } of plan.events) streams.add(event.stream);
-  }
+function beginWith(steps: Step[], batch: Pending[]): QueryConfig[] {
+  const queries: QueryConfig[] = [{ text: "begin isolation level read committed" }, ...steps.map((step) => step.query)];
+  const streams = new Set(batch.flatMap(({ plan }) => plan.events.map(({ event }) => event.stream)));
   if (streams.size === 0) return queries;
   // The last step before numbering, always in the order of their ids: two servers that write to the same streams cannot wait for
   // each other in a circle, and numbers are final in the order of commits.
@@ -214,30 +225,19 @@ function beginWith(batch: Pending[]): QueryConfig[] {
   return queries;
 }
 
-/** The first plan with a statement that touched other rows than expected, or that PostgreSQL refused. */
-function findFailure(batch: Pending[], results: PromiseSettledResult<QueryResult>[]): Failure | null {
-  const first = results.findIndex((result) => result.status === "rejected");
-  const errorAt = first === -1 ? Infinity : first;
-  // begin is the result 0.
-  let position = 1;
-  for (const [plan, { plan: accepted }] of batch.entries()) {
-    for (const [statement, { expect }] of accepted.statements.entries()) {
-      const result = results[position];
-      if (errorAt <= position) return ofError(plan, statement, results[first]);
-      if (result?.status === "fulfilled" && expect !== "any" && (result.value.rowCount ?? 0) !== expect) {
-        return { kind: "conflict", plan, statement };
-      }
-      position += 1;
-    }
-  }
-  // All plans are fine; a lock or a head could not be had (another server holds a stream for long).
-  return errorAt === Infinity ? null : ofError(0, -1, results[first]);
-}
-
-function ofError(plan: number, statement: number, result: PromiseSettledResult<QueryResult> | undefined): Failure {
+/** The first step that touched other rows than expected, or that PostgreSQL refused. */
+function findFailure(steps: Step[], results: PromiseSettledResult<QueryResult>[]): Failure | null {
+  // begin is the result 0; behind the steps come the locks and heads of the streams.
+  const refused = results.findIndex((result) => result.status === "rejected");
+  const conflict = firstConflict(steps, results.slice(1));
+  if (conflict || refused === -1) return conflict;
+  const result = results[refused];
   const error: unknown = result?.status === "rejected" ? result.reason : undefined;
-  if (statement >= 0 && isUniqueViolation(error)) return { kind: "conflict", plan, statement };
-  return { kind: "error", plan, error };
+  const step = steps[refused - 1];
+  // All plans are fine; a lock or a head could not be had (another server holds a stream for long).
+  if (!step) return { kind: "error", plan: 0, error };
+  if (isUniqueViolation(error)) return { kind: "conflict", plan: step.plan, statement: step.statement };
+  return { kind: "error", plan: step.plan, error };
 }
 
 /** Whether a plan has its answer now. In a group an earlier plan may be to blame, so it is tried alone first. */
@@ -260,11 +260,13 @@ interface NumberedEvents {
   /** For each plan the numbers of its events. */
   seqs: number[][];
   at: number;
+  /** Of each stream, after its events. */
+  heads: ReadonlyMap<string, Head>;
 }
 
 /** Gives the events of a batch their numbers and hashes, from the heads that its transaction holds. */
 function numberEvents(batch: Pending[], results: PromiseSettledResult<QueryResult>[], server: string): NumberedEvents {
-  if (batch.every(({ plan }) => plan.events.length === 0)) return { queries: [], seqs: [], at: 0 };
+  if (batch.every(({ plan }) => plan.events.length === 0)) return { queries: [], seqs: [], at: 0, heads: new Map() };
   const [headRows = [], timeRows = []] = results.slice(-2).map((result) => (result.status === "fulfilled" ? result.value.rows : []));
   const heads = new Map((headRows as StreamHead[]).map(({ id, seq, head }) => [id, { seq, head }]));
   const { at } = timeRows[0] as { at: number };
@@ -279,7 +281,7 @@ function numberEvents(batch: Pending[], results: PromiseSettledResult<QueryResul
     }),
   );
   const headsAfter = [...heads].map(([id, { seq, head }]) => [id, seq, head]);
-  return { queries: [insertEvents(rows), saveHeads(headsAfter), notify(server, [...heads.keys()])], seqs, at };
+  return { queries: [insertEvents(rows), saveHeads(headsAfter), notify(server, [...heads.keys()])], seqs, at, heads };
 }
 
 const column = (rows: unknown[][], index: number): unknown[] => rows.map((row) => row[index] ?? null);

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { startPostgres, type TestPostgres } from "../../test/support/postgres.ts";
 import { firstBrokenEvent } from "./chain.ts";
-import { migratePostgres, migrations } from "./migrate.ts";
+import { migratePostgres, migrations, statementsFor } from "./migrate.ts";
 import { type Committed, type Db, onlyPostgres, type Plan, sql, statement } from "./plan.ts";
 import { openPostgres } from "./postgres.ts";
 import { type StoreHarness, storeSuite } from "./store.suite.ts";
@@ -296,7 +296,7 @@ describe("only PostgreSQL", () => {
     const empty = await (await postgres).freshDatabase();
     const servers = await Promise.all(Array.from({ length: 5 }, () => open({ url: empty, poolSize: 1 })));
     assert.deepEqual(await servers[0]?.read.all(sql`select version, oldest_server from schema`), [
-      { version: migrations.at(-1)?.version, oldest_server: 1 },
+      { version: migrations.at(-1)?.version, oldest_server: migrations.at(-1)?.oldestServer },
     ]);
     const numbers = (
       await Promise.all(servers.map((server) => Promise.all(Array.from({ length: 30 }, () => server.nextNumber("task")))))
@@ -310,7 +310,7 @@ describe("only PostgreSQL", () => {
     const ask = async (text: string): Promise<unknown[]> => (await onClient(broken, (client) => client.query(text))).rows as unknown[];
     for (const [done, migration] of migrations.entries()) {
       const known = migrations.slice(0, done + 1);
-      for (let at = 0; at < migration.statements.length + 2; at += 1) {
+      for (let at = 0; at < statementsFor(migration, "postgres").length + 2; at += 1) {
         const breakOff = (index: number): void => {
           if (index === at) throw new Error("broken off");
         };

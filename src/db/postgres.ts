@@ -1,18 +1,25 @@
 import { randomUUID } from "node:crypto";
 import { Client, Pool, type PoolClient } from "pg";
 import { acceptPlan, closedError, makeQueueBound, onlyRow } from "./accept.ts";
+import type { Head } from "./chain.ts";
+import { comparePostgres, lossInPostgres } from "./compare-high-water.ts";
 import { makeCounters } from "./counters.ts";
 import type { CrashPoint } from "./crash.ts";
+import { damagedError, describeLoss, type MarkOptions, moveHighWater } from "./high-water.ts";
 import { makeCommitListeners } from "./listeners.ts";
 import { migratePostgres } from "./migrate.ts";
 import { type Db, type Reader, render, type Sql, sql } from "./plan.ts";
 import { connectionConfig, fromPostgres, isLost, isStalePlan, statementName } from "./postgres-connection.ts";
 import { listenForNews } from "./postgres-news.ts";
-import { makePostgresWriter } from "./postgres-writer.ts";
+import { tellIfFull } from "./space.ts";
+import { makePostgresWriter, type PostgresMark } from "./postgres-writer.ts";
 
-interface PostgresOptions {
+interface PostgresOptions extends MarkOptions {
   url: string;
+  /** Where this server keeps its mark of the database (high-water.ts); left out: nowhere. */
+  highWater?: string;
   crashAt?: CrashPoint | null;
+  onFull?: () => void;
   /** Connections for reading; one more writes and one listens. */
   poolSize?: number;
   /** Plans that may wait or be under way at once; more are refused with AppError busy. */
@@ -23,18 +30,21 @@ const numbersInBlock = 20;
 
 /**
  * Opens (and migrates) a PostgreSQL database, which any number of servers may share.
- * Throws AppError unreachable when it cannot be had and conflict for a schema that a newer server changed.
+ * Throws AppError unreachable when it cannot be had, conflict for a schema that a newer server changed, and damaged for one that has
+ * lost something that this server had committed.
  */
 export async function openPostgres(options: PostgresOptions): Promise<Db> {
-  await prepareSchema(options.url);
+  const kept = await prepareSchema(options);
   const server = randomUUID();
   const listeners = makeCommitListeners();
   const news = await listenForNews({ url: options.url, server, onNews: (streams) => listeners.tell({ streams, events: [] }) });
   const pool = makePool(options.url, options.poolSize ?? 10);
+  const mark = options.highWater === undefined ? null : openMark(options.highWater, kept);
   const writer = makePostgresWriter({
     url: options.url,
     server,
     crashAt: options.crashAt ?? null,
+    mark,
     onEvents: (events) => listeners.tellEvents(events),
   });
   const bound = makeQueueBound(options.maxQueue);
@@ -48,6 +58,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Db> {
     await writer.idle();
     await counters.unused();
     await Promise.all([writer.close(), news.stop(), pool.end()]);
+    mark?.close();
   }
 
   return {
@@ -60,6 +71,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Db> {
       bound.enter(accepted.bytes);
       try {
         return await writer.write(accepted);
+      } catch (error) {
+        return tellIfFull(error, options.onFull);
       } finally {
         bound.leave(accepted.bytes);
       }
@@ -76,17 +89,42 @@ export async function openPostgres(options: PostgresOptions): Promise<Db> {
   };
 }
 
-async function prepareSchema(url: string): Promise<void> {
+/** Answers what of this server's mark holds. */
+async function prepareSchema({ url, highWater, tell, acceptLoss }: PostgresOptions): Promise<Map<string, Head>> {
   const client = new Client({ ...connectionConfig(url, "tutti migration"), query_timeout: undefined });
   client.on("error", ignoreLostConnection);
   try {
     await client.connect();
     await migratePostgres(client);
+    if (highWater === undefined) return new Map();
+    const { mark, loss, notes } = await comparePostgres(client, highWater);
+    for (const note of notes) tell?.(note);
+    if (loss && !acceptLoss) throw damagedError(describeLoss(loss));
+    if (loss) acceptLoss?.(loss);
+    const lost = new Set(loss?.streams.map(({ stream }) => stream));
+    return new Map([...mark.heads].filter(([stream]) => !lost.has(stream)));
   } catch (error) {
     throw fromPostgres(error);
   } finally {
     await client.end();
   }
+}
+
+/** Other servers write too, so the mark holds what this one committed, and is asked again whenever the writer's connection is a new one. */
+function openMark(path: string, kept: Map<string, Head>): PostgresMark {
+  const heads = kept;
+  const moving = moveHighWater({ path, counts: false, heads, everyMs: 20 });
+  return {
+    note(moved) {
+      for (const [stream, head] of moved) heads.set(stream, head);
+      moving.note(0, moved);
+    },
+    async check(client) {
+      const loss = await lossInPostgres(client, heads);
+      if (loss) throw damagedError(describeLoss(loss));
+    },
+    close: () => moving.close(),
+  };
 }
 
 /** Whatever waits on the connection fails with the same error; without a listener it would end the process. */

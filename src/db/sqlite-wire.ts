@@ -2,25 +2,26 @@ import type { CrashPoint } from "./crash.ts";
 import type { SqlValue } from "./plan.ts";
 
 /**
- * What passes between the main thread and the writer. Everything is copied on the way, so shapes are flat: a statement's text
- * is sent once and is a number afterwards, and plans and answers travel in arrays, in order, without ids.
+ * What passes between the main thread and the writer. Everything is copied on the way, and many small arrays are copied slowly: so a
+ * statement's text is sent once and is a number afterwards, and all plans of a message lie in two flat lists, in order, without ids.
  */
 export interface WriterStart {
   file: string;
   clockOffset: SharedArrayBuffer | null;
   crashAt: CrashPoint | null;
+  /** Where the store's mark is: see high-water.ts. */
+  highWater: string;
 }
 
-export interface WirePlan {
-  /** Numbers of statement texts, with the rows each expects (-1: any) and its values. */
-  statements: number[];
-  expects: number[];
-  values: SqlValue[][];
-  events: WireEvent[];
+export interface WirePlans {
+  /**
+   * For each plan: how many statements and how many events; then for each statement the number of its text, the rows that it expects to
+   * touch (-1: any), how often it runs and how many values it takes each time.
+   */
+  shape: number[];
+  /** The values of all statements, then of each event: stream, type, task, run, session, data as canonical JSON. */
+  values: SqlValue[];
 }
-
-/** stream, type, task, run, session, data as canonical JSON. */
-export type WireEvent = [string, string, string | null, string | null, string | null, string];
 
 export type ToWriter =
   | {
@@ -28,7 +29,7 @@ export type ToWriter =
       /** Forget all texts before: both sides start to count at 0 again, so that neither grows without bound. */
       forget: boolean;
       texts: string[];
-      plans: WirePlan[];
+      plans: WirePlans;
     }
   | { kind: "close" };
 
@@ -44,7 +45,8 @@ export interface WireError {
   isUnknown: boolean;
 }
 
-export type FromWriter = { kind: "ready" } | { kind: "answers"; answers: WireAnswer[] };
+/** The answers to all plans of so many messages. */
+export type FromWriter = { kind: "ready" } | { kind: "answers"; messages: number; answers: WireAnswer[] };
 
 export const toWireError = (error: unknown, isUnknown = false): WireError => {
   const details = error as { message?: string; stack?: string; code?: string; errcode?: number };

@@ -4,26 +4,31 @@ import { Worker } from "node:worker_threads";
 import { AppError, toAppError } from "../errors.ts";
 import { acceptPlan, type AcceptedPlan, closedError, makeQueueBound, onlyRow, storedEvents } from "./accept.ts";
 import { makeCache } from "./cache.ts";
+import { compareSqlite, sqliteMark, whenSound } from "./compare-high-water.ts";
+import { copyBeforeMigration } from "./copy-before.ts";
 import { type Counters, makeCounters } from "./counters.ts";
 import type { CrashPoint } from "./crash.ts";
+import { damagedError, describeLoss, type MarkOptions } from "./high-water.ts";
 import { makeCommitListeners } from "./listeners.ts";
 import { migrateSqlite } from "./migrate.ts";
-import { type Committed, type Db, type Plan, type Reader, render, sql, statement } from "./plan.ts";
+import { tellIfFull } from "./space.ts";
+import { type Committed, type Db, type Plan, type Reader, render, type SqlValue, sql, statement } from "./plan.ts";
 import {
   type FromWriter,
   makeClock,
   type ToWriter,
   type WireAnswer,
   type WireError,
-  type WirePlan,
+  type WirePlans,
   type WriterStart,
 } from "./sqlite-wire.ts";
 
-interface SqliteOptions {
+interface SqliteOptions extends MarkOptions {
   file: string;
   /** Moves `tutti_now()` and `now()` by the double at its start, in ms; for tests. */
   clockOffset?: SharedArrayBuffer;
   crashAt?: CrashPoint | null;
+  onFull?: () => void;
   /** Plans that may wait or be under way at once; more are refused with AppError busy. */
   maxQueue?: number;
 }
@@ -37,6 +42,7 @@ interface Pending {
 
 const oldestSafe = [3, 51, 3];
 const maxTexts = 2000;
+const mostUnderWay = 2;
 
 /** Throws AppError failed for a SQLite before 3.51.3: its WAL can corrupt a store while it is checkpointed. */
 export function refuseUnsafeSqlite(version: string): void {
@@ -51,10 +57,12 @@ export function refuseUnsafeSqlite(version: string): void {
 
 /**
  * Opens (and makes, and migrates) the SQLite store of one server. The process must own the file: see `lockHome`.
- * Throws AppError failed for an unsafe SQLite and conflict for a store that a newer server changed.
+ * Throws AppError failed for an unsafe SQLite, conflict for a store that a newer server changed, and damaged for one that has lost
+ * something since it was marked (high-water.ts).
  */
 export async function openSqlite(options: SqliteOptions): Promise<Db> {
   refuseUnsafeSqlite(process.versions["sqlite"] ?? "0");
+  compareWithMark(options);
   prepareFile(options.file);
   const writer = await startWriter(options);
   const reading = openReader(options.file, makeClock(options.clockOffset));
@@ -68,12 +76,14 @@ export async function openSqlite(options: SqliteOptions): Promise<Db> {
     bound.enter(accepted.bytes);
     try {
       return await writer.write(accepted);
+    } catch (error) {
+      return tellIfFull(error, options.onFull);
     } finally {
       bound.leave(accepted.bytes);
     }
   }
 
-  const counters = makeCounters({ smallest: 2, largest: 64 }, (counter, size) => reserveNumbers(reading.read, write, counter, size));
+  const counters = makeCounters({ smallest: 2, largest: 1024 }, (counter, size) => reserveNumbers(reading.read, write, counter, size));
   writer.onEvents((events) => listeners.tellEvents(events));
 
   async function finish(): Promise<void> {
@@ -101,12 +111,20 @@ export async function openSqlite(options: SqliteOptions): Promise<Db> {
   };
 }
 
+function compareWithMark({ file, tell, acceptLoss }: SqliteOptions): void {
+  const { loss, notes } = compareSqlite(file);
+  for (const note of notes) tell?.(note);
+  if (loss && !acceptLoss) throw damagedError(describeLoss(loss));
+  if (loss) acceptLoss?.(loss);
+}
+
 /** The file readable by its owner only (its WAL inherits that), in WAL mode and with the newest schema. */
 function prepareFile(file: string): void {
   if (!existsSync(file)) closeSync(openSync(file, "a", 0o600));
   const db = new DatabaseSync(file, { timeout: 5000 });
   try {
-    db.exec("pragma journal_mode = wal; pragma synchronous = full");
+    whenSound(() => db.exec("pragma journal_mode = wal; pragma synchronous = full"));
+    copyBeforeMigration(file, db);
     migrateSqlite(db);
   } finally {
     db.close();
@@ -117,20 +135,30 @@ function openReader(file: string, now: () => number): { read: Reader; now: () =>
   const db = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
   db.exec("pragma cache_size = -16000");
   db.function("tutti_now", () => now());
-  const prepare = makeCache(500, (text: string) => db.prepare(text));
+  const prepare = makeCache(500, (text: string) => prepareRows(db, text));
   async function all<Row>(wanted: Parameters<Reader["all"]>[0]): Promise<Row[]> {
     if (!db.isOpen) throw closedError();
     const { text, values } = render(wanted, "sqlite");
-    // Rows come without a prototype, which deepEqual and some libraries stumble over.
-    return prepare(text)
-      .all(...values)
-      .map((row) => ({ ...row }) as Row);
+    return prepare(text)(values) as Row[];
   }
   return {
     read: { all, one: async <Row>(wanted: Parameters<Reader["one"]>[0]) => onlyRow(await all<Row>(wanted)) },
     now,
     close: () => db.close(),
   };
+}
+
+/** Rows as plain objects, made from arrays: the driver's own have no prototype, are slow to make, and slow to read. */
+function prepareRows(db: DatabaseSync, text: string): (values: SqlValue[]) => object[] {
+  const statement = db.prepare(text);
+  statement.setReturnArrays(true);
+  const names = statement.columns().map(({ name }) => name);
+  return (values) =>
+    (statement.all(...values) as unknown as SqlValue[][]).map((cells) => {
+      const row: Record<string, SqlValue> = {};
+      for (let index = 0; index < names.length; index += 1) row[names[index] ?? ""] = cells[index] ?? null;
+      return row;
+    });
 }
 
 /** Takes a block in the database; the condition holds always, as this process is the only writer. */
@@ -163,25 +191,38 @@ interface Writer {
 
 /** The main thread's side of the writer: gathers the plans of one turn of the event loop, sends them, hands answers out in order. */
 async function startWriter(options: SqliteOptions): Promise<Writer> {
-  const start: WriterStart = { file: options.file, clockOffset: options.clockOffset ?? null, crashAt: options.crashAt ?? null };
+  const start: WriterStart = {
+    file: options.file,
+    clockOffset: options.clockOffset ?? null,
+    crashAt: options.crashAt ?? null,
+    highWater: sqliteMark(options.file),
+  };
   const worker = new Worker(new URL("./sqlite-writer.ts", import.meta.url), { workerData: start, name: "tutti store" });
   const exited = new Promise<void>((resolve) => void worker.once("exit", () => resolve()));
   await whenReady(worker);
-  const collected: Pending[] = [];
+  let collected: Pending[] = [];
   let sent: Pending[] = [];
+  /** Messages that the writer has and has not answered. */
+  let underWay = 0;
   let tellEvents: Parameters<Writer["onEvents"]>[0] = () => undefined;
   let died: AppError | null = null;
   const send = makeSender(worker);
 
+  /** While the writer has one message in work and one that waits, more are gathered: what comes in meanwhile is one group. */
   function flush(): void {
-    const batch = collected.splice(0);
-    sent.push(...batch);
+    if (collected.length === 0 || underWay >= mostUnderWay) return;
+    const batch = collected;
+    collected = [];
+    sent = sent.length === 0 ? batch : sent.concat(batch);
+    underWay += 1;
     send(batch.map(({ plan }) => plan));
   }
 
-  function takeAnswers(answers: WireAnswer[]): void {
+  function takeAnswers({ messages, answers }: Extract<FromWriter, { kind: "answers" }>): void {
     const answered = sent.slice(0, answers.length);
     sent = sent.slice(answers.length);
+    underWay -= messages;
+    flush();
     if (sent.length + collected.length === 0) worker.unref();
     const results = answers.map((answer, index) => settle(answered[index], answer));
     tellEvents(results.flat());
@@ -194,7 +235,7 @@ async function startWriter(options: SqliteOptions): Promise<Writer> {
   }
 
   worker.on("message", (message: FromWriter) => {
-    if (message.kind === "answers") takeAnswers(message.answers);
+    if (message.kind === "answers") takeAnswers(message);
   });
   worker.on("error", fail);
   worker.on("exit", () => fail(new Error("the writer's thread has ended")));
@@ -235,7 +276,12 @@ function whenReady(worker: Worker): Promise<void> {
 function makeSender(worker: Worker): (plans: AcceptedPlan[]) => void {
   let numbers = new Map<string, number>();
   return (plans) => {
-    const message: Extract<ToWriter, { kind: "write" }> = { kind: "write", forget: numbers.size > maxTexts, texts: [], plans: [] };
+    const message: Extract<ToWriter, { kind: "write" }> = {
+      kind: "write",
+      forget: numbers.size > maxTexts,
+      texts: [],
+      plans: { shape: [], values: [] },
+    };
     if (message.forget) numbers = new Map();
     const numberOf = (text: string): number => {
       const known = numbers.get(text);
@@ -244,18 +290,20 @@ function makeSender(worker: Worker): (plans: AcceptedPlan[]) => void {
       message.texts.push(text);
       return numbers.size - 1;
     };
-    message.plans = plans.map((plan) => toWire(plan, numberOf));
+    for (const plan of plans) addToWire(message.plans, plan, numberOf);
     worker.postMessage(message);
   };
 }
 
-function toWire({ statements, events }: AcceptedPlan, numberOf: (text: string) => number): WirePlan {
-  return {
-    statements: statements.map(({ text }) => numberOf(text)),
-    expects: statements.map(({ expect }) => (expect === "any" ? -1 : expect)),
-    values: statements.map(({ values }) => values),
-    events: events.map(({ event, data }) => [event.stream, event.type, event.task ?? null, event.run ?? null, event.session ?? null, data]),
-  };
+function addToWire({ shape, values }: WirePlans, { statements, events }: AcceptedPlan, numberOf: (text: string) => number): void {
+  shape.push(statements.length, events.length);
+  for (const { text, expect, rows } of statements) {
+    shape.push(numberOf(text), expect === "any" ? -1 : expect, rows.length, rows[0]?.length ?? 0);
+    for (const row of rows) for (const value of row) values.push(value);
+  }
+  for (const { event, data } of events) {
+    values.push(event.stream, event.type, event.task ?? null, event.run ?? null, event.session ?? null, data);
+  }
 }
 
 /** Tells one caller; answers the events that were stored. */

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { advance, type Move, type RunView, type StepView } from "./advance.ts";
 import { parseTemplate } from "./expression.ts";
+import type { TaskSpec } from "../tasks/task.ts";
 import { stepIsTerminal, type Flow, type FlowStep, type Template } from "./flow.ts";
 
 const template = (text: string): Template => {
@@ -247,4 +248,76 @@ test("whatever the graph and however its steps end, every run comes to an end an
     }),
     { numRuns: 300 },
   );
+});
+
+const large = (letter: string) => ({ $artifact: letter.repeat(64), size: 300_000, type: "text" as const, preview: "the beginning" });
+const file = (letter: string) => ({ file: `artifact:${letter.repeat(64)}`, size: 300_000 });
+const specOfOnly = (steps: FlowStep[], changed: Record<string, Partial<StepView>>): TaskSpec => {
+  const [move] = advance(view(steps, changed)).moves;
+  if (move?.kind === "start") return move.spec;
+  if (move?.kind === "open group") {
+    const items = advance(view(steps, changed)).moves[1];
+    if (items?.kind === "start items" && items.tasks[0]) return items.tasks[0].spec;
+  }
+  return assert.fail(JSON.stringify(move));
+};
+const command = (id: string, needs: string[], more: Partial<FlowStep & { kind: "run" }>): FlowStep => ({
+  kind: "run",
+  run: "wc",
+  ...work,
+  ...node(id, needs),
+  ...more,
+});
+
+test("a large result is given to a command's stdin as it is, without what is for people", () => {
+  const steps = [agent("a", []), command("b", ["a"], { stdin: template("${{ steps.a.output }}") })];
+  const { preview: _preview, ...reference } = large("a");
+  const spec = specOfOnly(steps, { a: done(large("a")) });
+  assert.deepEqual(spec.kind === "run" && spec.stdin, reference);
+  assert.ok(!("inputs" in spec), "it needs no file");
+  assert.deepEqual([...(advance(view(steps, { a: { state: "done", reason: null } })).missing?.results ?? [])], ["a"]);
+});
+
+test("large results within what stdin is given, in `with` and in lists are files, each once", () => {
+  const inStdin = specOfOnly([agent("a", []), command("b", ["a"], { stdin: template("${{ [steps.a.output, 'x'] }}") })], {
+    a: done(large("a")),
+  });
+  assert.deepEqual(inStdin.kind === "run" && [inStdin.stdin, inStdin.inputs], [[file("a"), "x"], ["a".repeat(64)]]);
+
+  const given = { deep: { map: { list: { list: [{ template: template("${{ steps.a.output }}") }, { plain: 1 }] } } } };
+  const env = { FILE: template("${{ with.deep.list[0].file }}"), ALL: template("${{ with.deep }}") };
+  const inWith = specOfOnly([agent("a", []), command("b", ["a"], { with: given, env })], { a: done(large("b")) });
+  assert.deepEqual(inWith.env, { FILE: file("b").file, ALL: JSON.stringify({ list: [file("b"), 1] }) });
+  assert.deepEqual(inWith.inputs, ["b".repeat(64)]);
+
+  const prompt: FlowStep = { ...agent("b", ["a"]), with: given } as FlowStep;
+  const inPrompt = specOfOnly([agent("a", []), prompt], { a: done(large("c")) });
+  assert.ok(inPrompt.kind === "agent");
+  assert.ok(inPrompt.prompt.endsWith(`Data for this step (JSON):\n${JSON.stringify({ deep: { list: [file("c"), 1] } }, null, 2)}`));
+  assert.deepEqual(inPrompt.inputs, ["c".repeat(64)]);
+
+  const outputs = {
+    state: "done" as const,
+    reason: null,
+    result: { output: null, outputs: [large("d"), "small", large("d"), large("e")] },
+  };
+  const folded = specOfOnly([agent("a", []), fold("b", ["a"], "${{ steps.a.outputs }}", "sum up")], { a: outputs });
+  assert.ok(
+    folded.kind === "agent" &&
+      folded.prompt.includes(JSON.stringify([file("d"), "small", file("d"), file("e")], null, 2).replaceAll("\n", "\n  ")),
+  );
+  assert.deepEqual(folded.inputs, ["d".repeat(64), "e".repeat(64)]);
+
+  const group: FlowStep = {
+    ...each("b", ["a"], "${{ steps.a.outputs }}"),
+    work: { kind: "run", run: [template("wc"), template("${{ part.file }}")], ...work },
+  } as FlowStep;
+  const item = specOfOnly([agent("a", []), group], { a: { ...outputs, result: { output: null, outputs: [large("d")] } } });
+  assert.deepEqual(item.kind === "run" && [item.run, item.inputs], [["wc", file("d").file], ["d".repeat(64)]]);
+});
+
+test("an expression sees a large result as its reference, and a step without any has no inputs", () => {
+  const seen = specOfOnly([agent("a", []), agent("b", ["a"], "it has ${{ steps.a.output.size }} bytes")], { a: done(large("a")) });
+  assert.ok(seen.kind === "agent" && seen.prompt === "it has 300000 bytes");
+  assert.ok(!("inputs" in seen));
 });

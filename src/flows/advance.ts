@@ -1,3 +1,4 @@
+import { inputAddress, isArtifactReference, replaceReferences } from "../artifacts/artifact.ts";
 import type { Reason, State, TaskSpec } from "../tasks/task.ts";
 import { evaluate, evaluateCondition, evaluateText, evaluateValue, references } from "./expression.ts";
 import { stepIsTerminal, type Flow, type FlowStep, type StepState, type Template, type Value } from "./flow.ts";
@@ -261,7 +262,10 @@ export function stepsNamedBy(definition: FlowStep): Set<string> {
   const work = definition.kind === "each" || definition.kind === "fold" ? definition.work : definition;
   if (work.kind === "agent" || work.kind === "run") {
     if (work.kind === "agent") add(work.prompt);
-    else if (Array.isArray(work.run)) work.run.forEach(add);
+    else {
+      if (Array.isArray(work.run)) work.run.forEach(add);
+      add(work.stdin ?? null);
+    }
     Object.values(work.env).forEach(add);
     Object.values(work.with).forEach(add);
     if (work.from) names.add(work.from);
@@ -271,10 +275,22 @@ export function stepsNamedBy(definition: FlowStep): Set<string> {
 
 type Work = Extract<FlowStep, { kind: "each" }>["work"];
 
-/** The task of a step: its templates are filled now, with the results as they are at this moment. */
-function specOf(run: RunView, work: Work, extra: Record<string, unknown>): TaskSpec {
+/**
+ * The task of a step: its templates are filled now, with the results as they are at this moment. Large results that `with` or a
+ * list gives become files; their paths are known when there is a session, so until then their addresses stand in the texts.
+ */
+function specOf(run: RunView, work: Work, items: Record<string, unknown>): TaskSpec {
+  const inputs = new Set<string>();
+  const asFile = (value: unknown): unknown =>
+    replaceReferences(value, ({ $artifact: id, size }) => {
+      inputs.add(id);
+      return { file: inputAddress(id), size };
+    });
+  const filesOf = (values: Record<string, unknown>): Record<string, unknown> =>
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, asFile(value)]));
+  const extra = filesOf(items);
   const context = contextOf(run, extra);
-  const given = Object.fromEntries(Object.entries(work.with).map(([name, value]) => [name, evaluateValue(value, context)]));
+  const given = filesOf(Object.fromEntries(Object.entries(work.with).map(([name, value]) => [name, evaluateValue(value, context)])));
   const full = { ...context, with: given };
   const common = {
     env: Object.fromEntries(Object.entries(work.env).map(([name, template]) => [name, evaluateText(template, full)])),
@@ -284,7 +300,8 @@ function specOf(run: RunView, work: Work, extra: Record<string, unknown>): TaskS
   };
   if (work.kind === "run") {
     const argv = typeof work.run === "string" ? work.run : work.run.map((item) => evaluateText(item, full));
-    return { kind: "run", run: argv, ...common };
+    const stdin = work.stdin === undefined ? {} : { stdin: stdinOf(evaluate(work.stdin, full), asFile) };
+    return { kind: "run", run: argv, ...stdin, ...common, ...(inputs.size > 0 ? { inputs: [...inputs] } : {}) };
   }
   const used = references(work.prompt).roots;
   const data = { ...(used.has("with") ? {} : given), ...("items" in extra && !used.has("items") ? { items: extra.items } : {}) };
@@ -302,7 +319,15 @@ function specOf(run: RunView, work: Work, extra: Record<string, unknown>): TaskS
     includeDirty: false,
     ...(work.check ? { check: work.check } : {}),
     ...common,
+    ...(inputs.size > 0 ? { inputs: [...inputs] } : {}),
   };
+}
+
+/** A large result itself is streamed and so needs no file, and its preview is for people. */
+function stdinOf(value: unknown, asFile: (value: unknown) => unknown): unknown {
+  if (!isArtifactReference(value)) return asFile(value);
+  const { preview: _preview, ...reference } = value;
+  return reference;
 }
 
 /** What expressions may name. Skipped steps are there, with a null output. */

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { list, mergePlans, sql, statement, type Plan, type Reader } from "../db/plan.ts";
 import { AppError, conflict, invalidInput, notFound } from "../errors.ts";
 import { command, listOf, Page, page, query } from "../registry.ts";
-import { cursorOf } from "../tasks/store.ts";
+import { createdCursor } from "../cursor.ts";
+import { insertRuns, insertSteps } from "./writes.ts";
 import { compileFlow } from "./compile.ts";
 import { lintText } from "./lint.ts";
 import { Run, type Flow, type Problem } from "./flow.ts";
@@ -96,15 +97,18 @@ const deadlineOf = (flow: Flow, now: number): number | null => (flow.minutes ===
 function insertRun(row: RunRow, flow: Flow): Plan {
   return {
     statements: [
-      statement(sql`
-        insert into runs (id, project, flow, state, reason, graph, inputs, agents, base, revision, deadline, created_at, updated_at)
-        values (${row.id}, ${row.project}, ${row.flow}, 'queued', 'new', ${row.graph}, ${row.inputs}, ${row.agents}, ${row.base}, 0,
-                ${row.deadline}, ${row.created_at}, ${row.created_at})`),
-      ...flow.steps.map((step, position) =>
-        statement(sql`
-          insert into steps (run, id, position, kind, state, reason, created_at)
-          values (${row.id}, ${step.id}, ${position}, ${step.kind}, 'queued', 'needs', ${row.created_at})`),
-      ),
+      insertRuns({
+        id: row.id,
+        project: row.project,
+        flow: row.flow,
+        graph: row.graph,
+        inputs: row.inputs,
+        agents: row.agents,
+        base: row.base,
+        deadline: row.deadline,
+        now: row.created_at,
+      }),
+      insertSteps(...flow.steps.map((step, position) => ({ run: row.id, id: step.id, position, kind: step.kind, now: row.created_at }))),
     ],
     events: [{ stream: row.project, type: "run.created", run: row.id, data: { flow: row.flow, steps: flow.steps.length } }],
   };
@@ -152,22 +156,23 @@ export const stopRun = command({
   output: Run,
   access: "person",
   mcp: { tool: "stop_run", group: "runs" },
-  async decide({ id }, { read }) {
+  async decide({ id }, { read, now }) {
     const row = await getRun(read, id);
     if (row.finished_at !== null || row.cancel_requested !== 0) return { plan: null, result: toRun(row) };
-    return { plan: planStopRun(row, "person"), result: toRun(row) };
+    return { plan: planStopRun(row, "person", now), result: toRun(row) };
   },
 });
 
 /** Marks the run and its tasks; the project's orchestrator ends them. */
-export function planStopRun(row: RunRow, why: "person" | "time limit"): Plan {
+export function planStopRun(row: RunRow, why: "person" | "time limit", now: number): Plan {
   return {
     statements: [
       statement(sql`
         update runs set cancel_requested = ${why === "person" ? 1 : 2}, revision = revision + 1
          where id = ${row.id} and revision = ${row.revision} and finished_at is null`),
       statement(
-        sql`update task_details set cancel_requested = 1 where finished_at is null and task in (select id from tasks where run = ${row.id})`,
+        sql`update tasks set cancel_requested = 1, cancel_at = ${now}, ready = 0
+             where run = ${row.id} and state not in ('done', 'failed', 'cancelled') and cancel_requested <> 1`,
         "any",
       ),
       statement(sql`update approvals set state = 'expired' where run = ${row.id} and kind = 'ask' and state = 'open'`, "any"),
@@ -230,7 +235,7 @@ export const listRunsQuery = query({
   access: "person",
   mcp: { tool: "list_runs", group: "runs" },
   async run({ project, state, cursor, limit }, { read }) {
-    const { items, next } = page(await listRuns(read, { project, states: state, cursor, limit: limit + 1 }), limit, cursorOf);
+    const { items, next } = page(await listRuns(read, { project, states: state, cursor, limit: limit + 1 }), limit, createdCursor);
     return { items: await toRunCards(read, items), next };
   },
 });

@@ -703,3 +703,17 @@ test("a flow of 500 steps compiles in a moment", () => {
   flowOf(source);
   assert.ok(performance.now() - start < 15_000, `${performance.now() - start} ms`);
 });
+
+test("a command may read: its stdin is a text with expressions, of a step by itself and of the items of a group", () => {
+  const step = stepOf('- { id: x, run: wc, stdin: "${{ steps.plan.output }}" }');
+  assert.deepEqual(step.kind === "run" && step.stdin, [{ cel: "steps.plan.output" }]);
+  const group = stepOf('- { id: x, each: "${{ steps.plan.output }}", run: wc, stdin: "${{ item.text }} of ${{ index }}" }');
+  assert.ok(group.kind === "each" && group.work.kind === "run" && group.work.stdin?.length === 3);
+  const without = stepOf("- { id: x, run: wc }");
+  assert.ok(without.kind === "run" && !("stdin" in without), "flows without it keep their hash");
+  refusesOnly("- { id: x, agent: a, prompt: p, stdin: text }", "`stdin` has no meaning beside `agent`");
+  refusesOnly("- { id: x, each: '${{ steps.plan.output }}', agent: a, prompt: p, stdin: text }", "`stdin` has no meaning beside `agent`");
+  refusesOnly("- { id: x, run: wc, stdin: [a] }", "`stdin` must be text");
+  refusesOnly("- { id: x, run: wc, stdin: '${{ steps.none.output }}' }", "none");
+  refusesOnly("- { id: x, run: wc, stdin: '${{ steps.plan.output' }", "");
+});

@@ -31,7 +31,7 @@ test("the examples are there", () => {
 const blocks = [...read("docs/flows.md").matchAll(/^```yaml flow\n([^]*?)^```$/gm)].map((match) => match[1] ?? "");
 
 test("the flows in the documentation compile, and the first is the example itself", () => {
-  assert.equal(blocks.length, 2);
+  assert.equal(blocks.length, 3);
   assert.equal(blocks[0], read("examples/fix-bugs/flow.yaml"));
   for (const block of blocks) assertCompiles(block, "examples/fix-bugs/in-the-documentation.yaml");
 });

@@ -47,6 +47,7 @@ export const RunWork = z.object({
   run: z
     .union([z.string(), z.array(Template)])
     .describe("a string has no templates (they are refused: script injection); the items of a list may have"),
+  stdin: Template.optional().describe("what the command reads; left out: nothing"),
   ...work,
 });
 

@@ -176,16 +176,16 @@ onBothStores((rule) => {
   rule("a stop ends what waits, asks the runner for what runs, and the run ends with its last attempt", async (store) => {
     const bench = await Bench.start(store, group(""));
     await bench.end("list", done({ output: ["p", "q", "r"] }));
-    const [first] = await store.assign(bench.project, bench.runner);
+    const given = await store.assign(bench.project, bench.runner);
+    const [first] = given;
     assert.ok(first);
     // The limit of the group's parallel work holds; one of its two tasks is left in the queue.
     await store.tell(started(first, bench.runner));
     await store.call(stopRun, { id: bench.id });
     const sent = await bench.look();
-    assert.deepEqual(
-      sent.filter((message) => message.kind === "assign"),
-      [],
-    );
+    // A runner that connects anew is told again what it has; nothing else is begun.
+    const known = new Set(given.map(({ task }) => task));
+    assert.ok(sent.every((message) => message.kind !== "assign" || known.has(message.task)));
     assert.ok(sent.some((message) => message.kind === "cancel" && message.task === first.task));
     assert.equal((await bench.run())["finished_at"], null);
     for (const message of sent.filter((each) => each.kind === "cancel")) {

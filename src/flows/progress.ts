@@ -1,12 +1,25 @@
 import { createHash } from "node:crypto";
 import { canonical } from "../canonical.ts";
-import { emptyPlan, sql, statement, type Db, type Plan, type Reader } from "../db/plan.ts";
+import { emptyPlan, sql, type Db, type Plan, type Reader } from "../db/plan.ts";
 import { insertTask, type AttemptFence, type TaskRow } from "../tasks/store.ts";
 import { planSettlement } from "../tasks/settled.ts";
 import type { AttemptEnd } from "../tasks/settle.ts";
 import { isTerminal, type State, type TaskResult } from "../tasks/task.ts";
 import { advance, type Move, type RunView, type StepView } from "./advance.ts";
 import { stepIsTerminal, type StepState } from "./flow.ts";
+import {
+  addItems,
+  answerSteps,
+  askSteps,
+  countItems,
+  followTasks,
+  insertAsks,
+  insertItems,
+  moveRuns,
+  openGroups,
+  queueSteps,
+  settleSteps,
+} from "./writes.ts";
 import { findStep, getGroupItems, getRun, graphOf, listTopSteps, loadChanges, loadResults, type RunRow, type StepRow } from "./store.ts";
 
 /**
@@ -111,11 +124,16 @@ async function planMoves(db: Db, run: RunRow, { moves, state }: Next, options: {
   if (run.finished_at !== null) return plan;
   const settled = moves.find((move) => move.kind === "settle run");
   plan.statements.push(
-    statement(sql`
-      update runs set revision = revision + 1, state = ${state},
-             reason = ${settled ? settled.reason : state === "needs you" ? "question" : null}, message = ${settled?.message ?? null}, base = ${options.base}, updated_at = ${now},
-             finished_at = ${settled ? now : null}
-       where id = ${run.id} and revision = ${run.revision}`),
+    moveRuns({
+      id: run.id,
+      revision: run.revision,
+      state,
+      reason: settled ? settled.reason : state === "needs you" ? "question" : null,
+      message: settled?.message ?? null,
+      base: options.base,
+      now,
+      finished_at: settled ? now : null,
+    }),
   );
   for (const move of moves) {
     const part = await planMove(db, run, move, now);
@@ -141,32 +159,19 @@ async function planMove(db: Db, run: RunRow, move: Move, now: number): Promise<P
         needsLeft: 0,
         now,
       });
-      inserted.statements.push(
-        statement(
-          sql`update steps set state = 'queued', reason = 'new', task = ${task} where run = ${run.id} and id = ${move.step} and state = 'queued'`,
-        ),
-      );
+      inserted.statements.push(queueSteps({ run: run.id, id: move.step, task }));
       inserted.events.push(event("step.started", { step: move.step, task }));
       return inserted;
     }
     case "open group": {
       return {
-        statements: [
-          statement(sql`
-            update steps set state = 'running', reason = null, wanted = ${move.items.length}, created = 0, done = 0, failed = 0, cancelled = 0,
-                   items = ${JSON.stringify(move.items)}
-             where run = ${run.id} and id = ${move.step} and state = 'queued'`),
-        ],
+        statements: [openGroups({ run: run.id, id: move.step, wanted: move.items.length, items: JSON.stringify(move.items) })],
         events: [event("step.started", { step: move.step, wanted: move.items.length })],
       };
     }
     case "start items": {
       const plan = emptyPlan();
-      plan.statements.push(
-        statement(sql`
-          update steps set created = created + ${move.tasks.length}
-           where run = ${run.id} and id = ${move.step} and created = ${move.from}`),
-      );
+      plan.statements.push(addItems({ run: run.id, id: move.step, from_item: move.from, count: move.tasks.length }));
       for (const [offset, item] of move.tasks.entries()) {
         const task = `T-${await db.nextNumber("task")}`;
         const inserted = insertTask({
@@ -182,9 +187,7 @@ async function planMove(db: Db, run: RunRow, move: Move, now: number): Promise<P
         });
         plan.statements.push(
           ...inserted.statements,
-          statement(sql`
-            insert into steps (run, id, parent, position, kind, state, reason, task, created_at)
-            values (${run.id}, ${item.id}, ${move.step}, ${move.from + offset}, ${item.spec.kind}, 'queued', 'new', ${task}, ${now})`),
+          insertItems({ run: run.id, id: item.id, parent: move.step, position: move.from + offset, kind: item.spec.kind, task, now }),
         );
         plan.events.push(...inserted.events, event("step.started", { step: item.id, task }));
       }
@@ -196,13 +199,19 @@ async function planMove(db: Db, run: RunRow, move: Move, now: number): Promise<P
       const expiresAt = move.timeoutMs === null ? null : now + move.timeoutMs;
       return {
         statements: [
-          statement(sql`
-            insert into approvals (id, project, kind, state, run, step, question, action, hash, options, created_at, expires_at)
-            values (${approval}, ${run.project}, 'ask', 'open', ${run.id}, ${move.step}, ${move.question}, ${action},
-                    ${createHash("sha256").update(action).digest("hex")}, ${JSON.stringify(move.options)}, ${now}, ${expiresAt})`),
-          statement(sql`
-            update steps set state = 'needs you', reason = 'question', approval = ${approval}
-             where run = ${run.id} and id = ${move.step} and state = 'queued'`),
+          insertAsks({
+            id: approval,
+            project: run.project,
+            run: run.id,
+            step: move.step,
+            question: move.question,
+            action,
+            hash: createHash("sha256").update(action).digest("hex"),
+            options: JSON.stringify(move.options),
+            now,
+            expires_at: expiresAt,
+          }),
+          askSteps({ run: run.id, id: move.step, approval }),
         ],
         events: [event("approval.opened", { approval, step: move.step, question: move.question.slice(0, 500) })],
       };
@@ -210,9 +219,7 @@ async function planMove(db: Db, run: RunRow, move: Move, now: number): Promise<P
     case "settle step":
       return {
         statements: [
-          statement(sql`
-            update steps set state = ${move.state}, reason = ${move.reason}, message = ${move.message}, finished_at = ${now}
-             where run = ${run.id} and id = ${move.step} and finished_at is null`),
+          settleSteps({ run: run.id, id: move.step, state: move.state, reason: move.reason, message: move.message, verified: null, now }),
         ],
         events: [
           event("step.settled", { step: move.step, state: move.state, reason: move.reason, message: move.message?.slice(0, 500) ?? null }),
@@ -247,11 +254,7 @@ export async function planTaskEnd(
   const { now } = options;
   const { task, result } = settlement;
   if (!isTerminal(task.state)) {
-    plan.statements.push(
-      statement(
-        sql`update steps set state = ${task.state}, reason = ${task.reason}, message = ${task.message} where run = ${row.run} and id = ${row.step}`,
-      ),
-    );
+    plan.statements.push(followTasks({ run: row.run, id: row.step, state: task.state, reason: task.reason, message: task.message }));
     return plan;
   }
   const run = await getRun(db.read, row.run);
@@ -259,9 +262,7 @@ export async function planTaskEnd(
   if (!step) return plan;
   const verified = settlement.verified === null ? null : Number(settlement.verified);
   plan.statements.push(
-    statement(sql`
-      update steps set state = ${task.state}, reason = ${task.reason}, message = ${task.message}, verified = ${verified}, finished_at = ${now}
-       where run = ${run.id} and id = ${step.id} and finished_at is null`),
+    settleSteps({ run: run.id, id: step.id, state: task.state, reason: task.reason, message: task.message, verified, now }),
   );
   plan.events.push({
     stream: run.project,
@@ -277,10 +278,8 @@ export async function planTaskEnd(
     },
   });
   if (step.parent !== null) {
-    const column = task.state === "done" ? sql`done` : task.state === "cancelled" ? sql`cancelled` : sql`failed`;
-    plan.statements.push(
-      statement(sql`update steps set ${column} = ${column} + 1 where run = ${run.id} and id = ${step.parent} and finished_at is null`),
-    );
+    const [done, cancelled] = [Number(task.state === "done"), Number(task.state === "cancelled")];
+    plan.statements.push(countItems({ run: run.id, id: step.parent, done, failed: 1 - done - cancelled, cancelled }));
   }
   const view = await viewOf(db.read, run);
   applyEnd(view, step, task.state, result);
@@ -333,11 +332,7 @@ export async function planAnswer(db: Db, approval: { run: string; step: string }
   step.reason = null;
   step.result = { output: answer, answer, outputs: [] };
   const plan: Plan = {
-    statements: [
-      statement(sql`
-        update steps set state = 'done', reason = null, output = ${answer}, finished_at = ${now}
-         where run = ${run.id} and id = ${approval.step} and state = 'needs you'`),
-    ],
+    statements: [answerSteps({ run: run.id, id: approval.step, answer, now })],
     events: [{ stream: run.project, type: "step.settled", run: run.id, data: { step: approval.step, state: "done", answer } }],
   };
   const moves = await movesOf(db.read, view, null);

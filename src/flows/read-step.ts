@@ -166,6 +166,8 @@ function readEach(fields: Fields, scope: Scope, reading: Reading): Made {
   if (run && !agent && check) problems.add(check.at, "`check` has no meaning beside `run`", runIsItsCheck);
   const prompt = fields.entries.get("prompt") ?? fields.entries.get("prompt-file");
   if (run && !agent && prompt) problems.add(prompt.at, "a prompt has no meaning beside `run`", "remove it");
+  const stdin = fields.entries.get("stdin");
+  if (agent && stdin) problems.add(stdin.at, "`stdin` has no meaning beside `agent`", "give it by `with`");
   const work = run && !agent ? readRunWork(fields, inner, reading) : readAgentWork(agent ? fields : withoutPrompt(fields), inner, reading);
   const parallel = fields.get("parallel");
   const wide =

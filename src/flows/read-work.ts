@@ -30,7 +30,7 @@ type RunBody = z.infer<typeof RunWork>;
 
 export const commonKeys = ["with", "env", "output", "minutes", "from"];
 export const agentKeys = ["agent", "prompt", "prompt-file", "check", ...commonKeys];
-export const runKeys = ["run", ...commonKeys];
+export const runKeys = ["run", "stdin", ...commonKeys];
 
 /** `outer` is the scope of the step's own expressions with the names that `each` or `fold` give. */
 export function readAgentWork(fields: Fields, outer: Scope, reading: Reading): AgentBody {
@@ -48,9 +48,11 @@ export function readAgentWork(fields: Fields, outer: Scope, reading: Reading): A
 export function readRunWork(fields: Fields, outer: Scope, reading: Reading): RunBody {
   const scope = innerScope(fields, outer);
   const run = fields.get("run");
+  const stdin = fields.get("stdin");
   return {
     kind: "run",
     run: run === undefined ? "" : readRun(run, scope, reading),
+    ...(stdin === undefined ? {} : { stdin: readTemplate({ name: "stdin", node: stdin }, scope, reading) ?? [] }),
     ...readCommon(fields, { outer, scope, reading }),
     check: null,
   };

@@ -1,6 +1,6 @@
 import { list, sql, type Reader, type Sql } from "../db/plan.ts";
 import { notFound } from "../errors.ts";
-import { splitCursor } from "../tasks/store.ts";
+import { splitCursor } from "../cursor.ts";
 import type { Reason, State, TaskResult } from "../tasks/task.ts";
 import type { Change, StepResult } from "./advance.ts";
 import type { Flow, Run, Step, StepState } from "./flow.ts";
@@ -184,4 +184,15 @@ export async function loadChanges(read: Reader, run: string, id: string): Promis
   });
 }
 
-export const graphOf = (row: RunRow): Flow => JSON.parse(row.graph) as Flow;
+const mostGraphs = 500;
+const graphs = new Map<string, { text: string; flow: Flow }>();
+
+/** A run's graph never changes, and is asked for at each of its steps: the newest are kept as they were read. Not to be changed. */
+export function graphOf(row: RunRow): Flow {
+  const known = graphs.get(row.id);
+  if (known?.text === row.graph) return known.flow;
+  const flow = JSON.parse(row.graph) as Flow;
+  if (graphs.size >= mostGraphs) graphs.delete(graphs.keys().next().value ?? "");
+  graphs.set(row.id, { text: row.graph, flow });
+  return flow;
+}

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { done, ended, failed, onBothStores, stateOf, waitsForLock, type TestStore } from "../../test/support/stores.ts";
+import { actorOf } from "../access/authenticate.ts";
 import { sql } from "../db/plan.ts";
 import type { ToRunner } from "../runners/message.ts";
 import { createTask } from "../tasks/commands.ts";
 import { assignReady } from "./assign.ts";
-import { listReady, orchestratorLeaseMs, renewLease, takeLease } from "./store.ts";
+import { listLanes, listReady, orchestratorLeaseMs, renewLease, takeLease } from "./store.ts";
 
 const queue = (store: TestStore, project: string, agent: string, more: { needs?: string[]; priority?: number } = {}) =>
   store.call(createTask, { project, prompt: "go", agent, ...more });
+
+const readyIn = async (store: TestStore, project: string) =>
+  (await Promise.all((await listLanes(store.db.read, project, 10)).map((lane) => listReady(store.db.read, project, lane, 10)))).flat();
 
 const statesIn = async (store: TestStore, project: string): Promise<unknown[]> =>
   (await store.rows(sql`select state from tasks where project = ${project} order by id`)).map((row) => row["state"]);
@@ -137,7 +141,7 @@ onBothStores((rule, kind) => {
     const task = await queue(store, project, agent, { needs: [need.id] });
     const lease = await store.conduct(project);
     assert.deepEqual(
-      (await listReady(store.db.read, project, 10)).map(({ id }) => id),
+      (await readyIn(store, project)).map(({ id }) => id),
       [need.id],
     );
     const [first, ...more] = await store.assign(project, runner);
@@ -168,10 +172,12 @@ onBothStores((rule, kind) => {
     await queue(store, project, agent);
     const [given] = await store.assign(project, runner);
     assert.ok(given?.access);
-    const tokens = () => store.rows(sql`select kind, session, revoked_at is null as live from tokens where session = ${given.session}`);
-    const isLive = async () => (await tokens()).map((row) => [row["kind"], Boolean(row["live"])]);
-    assert.deepEqual(await isLive(), [["agent", true]]);
+    const who = async () => {
+      const actor = await actorOf(store.db.read, given.access?.token ?? "");
+      return actor && [actor.kind, actor.session];
+    };
+    assert.deepEqual(await who(), ["agent", given.session]);
     await store.tell(ended(given, runner, done()));
-    assert.deepEqual(await isLive(), [["agent", false]]);
+    assert.equal(await who(), null);
   });
 });

@@ -4,7 +4,7 @@ import { sql } from "../db/plan.ts";
 import { keepRunnerLease, runnerLeaseMs, type RunnerLease } from "../runners/lease.ts";
 import type { ToRunner } from "../runners/message.ts";
 import { createTask, stopTask } from "../tasks/commands.ts";
-import { maxCrashes } from "../tasks/settle.ts";
+import { maxCrashes } from "../tasks/retry.ts";
 import { startOrchestrators } from "./orchestrators.ts";
 
 /** One look of a server's orchestrators, as its poll would do it; answers what its runner was sent. */

@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import { permissionOptions } from "../approvals/answer.ts";
 import type { Artifacts } from "../artifacts/artifact.ts";
+import { keepResult } from "../artifacts/keep.ts";
+import { nameArtifact } from "../artifacts/store.ts";
 import { canonical } from "../canonical.ts";
 import { onlyPostgres, sql, statement, type Db, type Plan, type Statement } from "../db/plan.ts";
 import { transact } from "../db/transact.ts";
 import type { Bus } from "../events/bus.ts";
 import { planTaskEnd } from "../flows/progress.ts";
 import type { FromRunner } from "../runners/message.ts";
+import { insertPack } from "../sessions/packs-store.ts";
 import { attemptFence, findTask, holdsRunnerLease, runnerLeaseFence, type TaskRow } from "../tasks/store.ts";
 
 /**
@@ -18,8 +21,6 @@ export interface ReceiveOptions {
   bus: Bus;
   artifacts: Artifacts;
   now(): number;
-  /** A permission question was opened: its answer has to find its way back. */
-  onPermission(approval: string, message: Extract<FromRunner, { kind: "permission" }>): void;
 }
 
 /**
@@ -54,7 +55,6 @@ export async function receive(options: ReceiveOptions, told: FromRunner): Promis
     overtaken = true;
     return { plan: await planFor(options, row, message, approval), result: true };
   });
-  if (result && message.kind === "permission") options.onPermission(approval, message);
   return result;
 }
 
@@ -70,11 +70,13 @@ async function planFor(options: ReceiveOptions, row: TaskRow, message: Durable, 
   const now = options.now();
   const { db } = options;
   const fence = { task: message.task, attempt: message.attempt, runner: message.runner, runnerEpoch: message.runnerEpoch };
-  if (message.kind === "outcome") return await planTaskEnd(db, row, message.outcome, { fence, leaseHeld: true, now });
-  const held = [
-    runnerLeaseFence(fence, sql`${onlyPostgres("for share")}`),
-    statement(sql`select 1 from tasks where ${attemptFence(fence)} ${onlyPostgres("for share")}`),
-  ];
+  if (message.kind === "outcome") {
+    const kept = await keepResult({ artifacts: options.artifacts, read: db.read }, message, now);
+    const plan = await planTaskEnd(db, row, kept.outcome, { fence, leaseHeld: true, now });
+    plan.statements.push(...kept.statements);
+    return plan;
+  }
+  const held = [runnerLeaseFence(fence), statement(sql`select 1 from tasks where ${attemptFence(fence)} ${onlyPostgres("for share")}`)];
   const event = (type: string, data: Record<string, unknown>) => ({
     stream: row.project,
     type,
@@ -87,7 +89,7 @@ async function planFor(options: ReceiveOptions, row: TaskRow, message: Durable, 
     case "started":
       return {
         statements: [
-          runnerLeaseFence(fence, sql`${onlyPostgres("for share")}`),
+          runnerLeaseFence(fence),
           statement(sql`update tasks set state = 'running', reason = null, updated_at = ${now} where ${attemptFence(fence)}`),
           statement(sql`update attempts set state = 'running' where task = ${row.id} and attempt = ${row.attempt} and finished_at is null`),
           statement(sql`
@@ -132,11 +134,11 @@ async function planFor(options: ReceiveOptions, row: TaskRow, message: Durable, 
       const raw = canonical({ permission, tool, action, options: choices });
       return {
         statements: [
-          runnerLeaseFence(fence, sql`${onlyPostgres("for share")}`),
+          runnerLeaseFence(fence),
           statement(sql`update tasks set state = 'needs you', reason = 'approval', updated_at = ${now} where ${attemptFence(fence)}`),
           statement(sql`
-            insert into approvals (id, project, kind, state, task, run, step, session, agent, question, action, hash, options, created_at)
-            values (${approval}, ${row.project}, 'permission', 'open', ${row.id}, ${row.run}, ${row.step}, ${message.session}, ${row.agent},
+            insert into approvals (id, project, kind, state, task, attempt, run, step, session, agent, question, action, hash, options, created_at)
+            values (${approval}, ${row.project}, 'permission', 'open', ${row.id}, ${row.attempt}, ${row.run}, ${row.step}, ${message.session}, ${row.agent},
                     ${`${row.agent ?? "an agent"} wants to use ${tool}`}, ${raw}, ${createHash("sha256").update(raw).digest("hex")},
                     ${JSON.stringify(permissionOptions(choices))}, ${now})`),
           ...stepState(row, "needs you", "approval"),
@@ -145,6 +147,8 @@ async function planFor(options: ReceiveOptions, row: TaskRow, message: Durable, 
         events: [event("approval.opened", { approval, tool: tool.slice(0, 200), step: row.step })],
       };
     }
+    case "packed":
+      return { statements: [...held, ...insertPack(row.project, message.pack, now)], events: [] };
     case "turn-ended":
       return await planTurnEnd(options, message, held, event);
   }
@@ -182,10 +186,7 @@ async function planTurnEnd(
       statement(sql`update sessions set commit_id = coalesce(${commit}, commit_id), updated_at = ${now()} where id = ${session}`),
       ...(sealed
         ? [
-            statement(
-              sql`insert into artifacts (id, size, created_at) values (${sealed.id}, ${sealed.size}, ${now()}) on conflict (id) do nothing`,
-              "any",
-            ),
+            nameArtifact(sealed, now()),
             statement(sql`delete from transcript_segments where session = ${session} and turn = ${turn}`, segments.length),
           ]
         : []),

@@ -18,8 +18,9 @@ const agent = (name: string, more: Partial<Agent> = {}): Agent => ({
   ...more,
 });
 const notFound = { state: "not found", version: null, path: null, message: null, fix: "install it" } as const;
-const candidates = (...agents: Agent[]): Candidate[] => agents.map((one) => ({ agent: one, active: one.active }));
-const chosen = (result: ReturnType<typeof route>): string => (result.kind === "agent" ? result.agent.name : `wait: ${result.reason}`);
+const candidates = (...agents: Agent[]): Candidate[] => agents.map((one) => ({ agent: one, active: one.active, breaker: "yes" }));
+const chosen = (result: ReturnType<typeof route>): string =>
+  result.kind === "agent" ? result.candidate.agent.name : `wait: ${result.reason}`;
 
 test("a named agent is taken, and no other", () => {
   assert.equal(chosen(route({ name: "b" }, candidates(agent("a"), agent("b")))), "b");

@@ -1,39 +1,65 @@
 import type { Agent } from "../agents/agent.ts";
 import type { AgentSelector, Reason } from "../tasks/task.ts";
 
-/** Which agent gets a task. Pure: filter, score, explain. */
-
 export interface Candidate {
   agent: Agent;
   /** Sessions that it has now, those of this very batch included. */
   active: number;
+  /** What its circuit breaker says: chosen freely, as the one trial, or not. */
+  breaker: "yes" | "trial" | "no";
 }
 
-export type Route = { kind: "agent"; agent: Agent; why: string } | { kind: "wait"; reason: Reason; why: string };
+export type Wait = { kind: "wait"; reason: Reason; why: string };
+
+export type Route = { kind: "agent"; candidate: Candidate; why: string } | Wait;
 
 /**
- * By name: that agent. Otherwise any that has the role and all the skills; among those that are ready and have room the one
- * with the best score, the name deciding between equals. The demo model is only taken by name, or when nothing else is ready.
+ * Those that may do the work, however busy they are: by name that agent, otherwise any that has the role and all the skills and is
+ * ready. The demo model is only taken by name, or when nothing else is ready.
  */
-export function route(selector: AgentSelector, candidates: Candidate[]): Route {
-  const fitting = candidates.filter(({ agent }) => fits(selector, agent));
-  if (fitting.length === 0) return { kind: "wait", reason: "no agent", why: `no agent is ${wish(selector)}` };
-  const ready = fitting.filter(({ agent }) => agent.detection.state === "ready");
+export function fitting(selector: AgentSelector, candidates: Iterable<Candidate>): { kind: "fit"; candidates: Candidate[] } | Wait {
+  const wanted = [...candidates].filter(({ agent }) => fits(selector, agent));
+  if (wanted.length === 0) return { kind: "wait", reason: "no agent", why: `no agent is ${wish(selector)}` };
+  const ready = wanted.filter(({ agent }) => agent.detection.state === "ready");
   if (ready.length === 0) {
-    const [first] = fitting;
+    const [first] = wanted;
     const state = first?.agent.detection.state ?? "not found";
     const reason: Reason = state === "ready" ? "no agent" : state;
     return { kind: "wait", reason, why: `${first?.agent.name ?? "the agent"}: ${state}` };
   }
   const real = selector.name ? ready : ready.filter(({ agent }) => !agent.demo);
-  const pool = real.length > 0 ? real : ready;
-  const free = pool.filter(({ agent, active }) => active < agent.limit);
-  if (free.length === 0) {
-    return { kind: "wait", reason: "no capacity", why: `all that fit are busy: ${pool.map(({ agent }) => agent.name).join(", ")}` };
+  return { kind: "fit", candidates: real.length > 0 ? real : ready };
+}
+
+/** Of those that fit the one with room and the best score, the name deciding between equals; or why the task waits. */
+export function pick(selector: AgentSelector, fit: readonly Candidate[]): Route {
+  const used = fit.filter(({ breaker }) => breaker !== "no");
+  if (used.length === 0) return { kind: "wait", reason: "circuit open", why: `all that fit fail too often: ${namesOf(fit)}` };
+  let best: Candidate | null = null;
+  let choices = 0;
+  for (const candidate of used) {
+    if (candidate.active >= candidate.agent.limit) continue;
+    choices += 1;
+    if (!best || isBetter(candidate, best, selector)) best = candidate;
   }
-  const [best] = free.toSorted((a, b) => score(b, selector) - score(a, selector) || (a.agent.name < b.agent.name ? -1 : 1));
-  if (!best) return { kind: "wait", reason: "no capacity", why: "all that fit are busy" };
-  return { kind: "agent", agent: best.agent, why: explain(best, selector, free.length) };
+  if (!best) return { kind: "wait", reason: "no capacity", why: `all that fit are busy: ${namesOf(used)}` };
+  return { kind: "agent", candidate: best, why: explain(best, selector, choices) };
+}
+
+/** Which agent gets a task. Pure: filter, score, explain. */
+export function route(selector: AgentSelector, candidates: Iterable<Candidate>): Route {
+  const fit = fitting(selector, candidates);
+  return fit.kind === "wait" ? fit : pick(selector, fit.candidates);
+}
+
+const namesOf = (candidates: readonly Candidate[]): string => {
+  const names = candidates.slice(0, 5).map(({ agent }) => agent.name);
+  return candidates.length > 5 ? `${names.join(", ")} and ${candidates.length - 5} more` : names.join(", ");
+};
+
+function isBetter(one: Candidate, other: Candidate, selector: AgentSelector): boolean {
+  const by = score(one, selector) - score(other, selector);
+  return by > 0 || (by === 0 && one.agent.name < other.agent.name);
 }
 
 function fits(selector: AgentSelector, agent: Agent): boolean {

@@ -1,9 +1,13 @@
 import { z } from "zod";
 import { sql, statement, type Plan, type Reader } from "../db/plan.ts";
 import { conflict, invalidInput, notFound } from "../errors.ts";
+import { ensureCommit } from "../sessions/bring-commit.ts";
 import { command, listOf, Page, page, query } from "../registry.ts";
+import { planAgain } from "./again.ts";
 import { Board, readBoard } from "./board.ts";
-import { cursorOf, findTask, getTask, getTaskDetails, insertTask, listTasks, needFence, toTask, type TaskRow } from "./store.ts";
+import { Limit } from "./lane.ts";
+import { RetryPolicy } from "./retry.ts";
+import { addDependent, cursorOf, findTask, getTask, getTaskDetails, insertTask, listTasks, toTask, type TaskRow } from "./store.ts";
 import { Check, isTerminal, State, Task, TaskView, titleOf, type TaskSpec } from "./task.ts";
 import { viewTask } from "./view.ts";
 
@@ -21,6 +25,11 @@ export const createTask = command({
     needs: z.array(z.string()).max(100).default([]).describe("tasks that must be done before"),
     priority: z.int().min(-100).max(100).default(0).describe("higher goes first"),
     minutes: z.number().positive().max(10_080).optional().describe("wall time for one attempt"),
+    notBefore: z.int().min(0).optional().describe("it does not start before this time, ms since 1970"),
+    delay: z.number().min(0).max(31_536_000).optional().describe("it does not start before so many seconds are over"),
+    deadline: z.int().min(0).optional().describe("it fails when it is not over by this time, ms since 1970"),
+    concurrency: z.array(Limit).max(5).default([]).describe("limits that it shares with other tasks of the project"),
+    retry: RetryPolicy.optional().describe("how often it is tried, and how long it waits in between"),
     check: Check.optional().describe("what must pass before it counts as done"),
     output: z.record(z.string(), z.unknown()).optional().describe("JSON Schema that the answer must fit"),
     includeDirty: z.boolean().default(false).describe("start from the uncommitted work too"),
@@ -35,15 +44,32 @@ export const createTask = command({
   async decide(input, { read, db, now }) {
     await mustExist(read, "project", input.project);
     if (input.agent) await mustExist(read, "agent", input.agent);
+    const { agent: name, role, skills, prompt, minutes, check, output, includeDirty, env, retry } = input;
+    const { project, priority, concurrency: limits, deadline = null } = input;
+    const readyAt = Math.max(now, input.notBefore ?? 0, now + (input.delay ?? 0) * 1000);
+    if (deadline !== null && deadline <= readyAt)
+      throw invalidInput("the deadline is over before the task may start", `it may start at ${readyAt}, its deadline is ${deadline}`, [
+        "give a later deadline",
+      ]);
     const needs = [...new Set(input.needs)];
-    const open = await openNeeds(read, needs, input.project);
-    const { agent: name, role, skills, prompt, minutes, check, output, includeDirty, env } = input;
-    const spec: TaskSpec = { kind: "agent", prompt, agent: { name, role, skills }, minutes, check, output, includeDirty, env, base: null };
+    const open = await openNeeds(read, needs, project);
+    const spec: TaskSpec = {
+      kind: "agent",
+      prompt,
+      agent: { name, role, skills },
+      minutes,
+      check,
+      output,
+      includeDirty,
+      env,
+      retry,
+      base: null,
+    };
     const id = `T-${await db.nextNumber("task")}`;
-    const { project, priority } = input;
-    const plan = insertTask({ id, project, spec, priority, run: null, step: null, needs, needsLeft: open.length, now });
-    plan.statements.unshift(...open.map(needFence));
-    return { plan, result: newTask(id, project, spec, { priority, needs, waits: open.length > 0, now }) };
+    const needsLeft = open.length;
+    const plan = insertTask({ id, project, spec, priority, run: null, step: null, needs, needsLeft, limits, readyAt, deadline, now });
+    if (needsLeft > 0) plan.statements.unshift(addDependent(...open.map((need) => ({ need }))));
+    return { plan, result: newTask(id, project, spec, { priority, needs, needsLeft, readyAt, deadline, now }) };
   },
 });
 
@@ -51,7 +77,7 @@ function newTask(
   id: string,
   project: string,
   spec: TaskSpec,
-  more: { priority: number; needs: string[]; waits: boolean; now: number },
+  more: { priority: number; needs: string[]; needsLeft: number; readyAt: number; deadline: number | null; now: number },
 ): Task {
   return {
     id,
@@ -59,7 +85,7 @@ function newTask(
     kind: spec.kind,
     title: spec.kind === "agent" ? titleOf(spec.prompt) : id,
     state: "queued",
-    reason: more.waits ? "needs" : "new",
+    reason: more.needsLeft > 0 ? "needs" : more.readyAt > more.now ? "delayed" : "new",
     message: null,
     verified: null,
     attempt: 0,
@@ -69,6 +95,8 @@ function newTask(
     agent: null,
     session: null,
     needs: more.needs,
+    readyAt: more.readyAt,
+    deadline: more.deadline,
     createdAt: more.now,
     updatedAt: more.now,
     finishedAt: null,
@@ -77,11 +105,12 @@ function newTask(
 
 /** Throws AppError not_found with the names that there are. */
 async function mustExist(read: Reader, what: "project" | "agent", name: string): Promise<void> {
+  const found = what === "project" ? sql`select 1 from projects where id = ${name}` : sql`select 1 from agents where name = ${name}`;
+  if (await read.one(found)) return;
   const rows =
     what === "project"
       ? await read.all<{ name: string }>(sql`select id as name from projects order by id limit 100`)
       : await read.all<{ name: string }>(sql`select name from agents order by name limit 100`);
-  if (rows.some((row) => row.name === name)) return;
   const known = rows.map((row) => row.name).join(", ");
   throw notFound(what, name, [known ? `use one of: ${known}` : what === "project" ? "tutti projects add <folder>" : "tutti agents"]);
 }
@@ -156,7 +185,10 @@ export const mergeTask = command({
     );
     return {
       plan,
-      result: { ...newTask(task, details.project, spec, { priority: 0, needs: [], waits: false, now }), title: `merge ${id}` },
+      result: {
+        ...newTask(task, details.project, spec, { priority: 0, needs: [], needsLeft: 0, readyAt: now, deadline: null, now }),
+        title: `merge ${id}`,
+      },
     };
   },
 });
@@ -223,7 +255,7 @@ export const taskDiff = query({
   // Also null for a task that does not exist: an agent cannot find out which ones do.
   access: { session: async ({ id }, { read }) => (await findTask(read, id))?.session ?? null },
   mcp: { tool: "task_diff", group: "tasks" },
-  async run({ id }, { read, workspaces }) {
+  async run({ id }, { db, read, artifacts, workspaces }) {
     const row = await getTask(read, id);
     const { result } = await getTaskDetails(read, id);
     const session = await read.one<{ base: string | null; commit_id: string | null }>(
@@ -236,6 +268,8 @@ export const taskDiff = query({
     );
     if (!base || !commit || !project) return { diff: "", files: result?.files ?? [], base, commit };
     const repository = { project: project.id, source: project.source, baseBranch: project.base_branch };
+    // Another server's home may have made them.
+    if (db.kind === "postgres") for (const made of [commit, base]) await ensureCommit({ read, artifacts, workspaces }, repository, made);
     const diff = await workspaces.diff({ repository, from: base, to: commit, maxBytes: 2_000_000 });
     return { diff, files: result?.files ?? [], base, commit };
   },
@@ -248,15 +282,19 @@ export const stopTask = command({
   output: Task,
   access: "person",
   mcp: { tool: "stop_task", group: "tasks" },
-  async decide({ id }, { read }) {
+  async decide({ id }, { read, now }) {
     const row = await getTask(read, id);
     if (isTerminal(row.state) || row.cancel_requested === 1) return { plan: null, result: toTask(row) };
-    return { plan: planStop(row), result: toTask(row) };
+    return { plan: planStop(row, now), result: toTask(row) };
   },
 });
 
-const planStop = (row: TaskRow): Plan => ({
-  statements: [statement(sql`update task_details set cancel_requested = 1 where task = ${row.id} and finished_at is null`)],
+const planStop = (row: TaskRow, now: number): Plan => ({
+  statements: [
+    statement(sql`
+      update tasks set cancel_requested = 1, cancel_at = ${now}, ready = 0
+       where id = ${row.id} and state not in ('done', 'failed', 'cancelled') and cancel_requested <> 1`),
+  ],
   events: [{ stream: row.project, type: "task.stop-requested", task: row.id, run: row.run, session: row.session, data: {} }],
 });
 
@@ -267,7 +305,7 @@ export const stopAll = command({
   output: z.object({ tasks: z.int(), runs: z.int() }),
   access: "person",
   mcp: { tool: "stop_all_work", group: "admin" },
-  async decide({ project }, { read }) {
+  async decide({ project }, { read, now }) {
     const inProject = project ? sql`and project = ${project}` : sql``;
     const tasks = await read.all<{ id: string; project: string }>(
       sql`select id, project from tasks where state not in ('done', 'failed', 'cancelled') ${inProject}`,
@@ -277,8 +315,8 @@ export const stopAll = command({
     const plan: Plan = {
       statements: [
         statement(
-          sql`update task_details set cancel_requested = 1
-               where finished_at is null and task in (select id from tasks where state not in ('done', 'failed', 'cancelled') ${inProject})`,
+          sql`update tasks set cancel_requested = 1, cancel_at = ${now}, ready = 0
+               where state not in ('done', 'failed', 'cancelled') and cancel_requested <> 1 ${inProject}`,
           "any",
         ),
         statement(sql`update runs set cancel_requested = 1, revision = revision + 1 where finished_at is null ${inProject}`, "any"),
@@ -304,9 +342,8 @@ export const retryTask = command({
     }
     // What it needs may have ended since: it would wait for ever for what is done already.
     const open = await openNeeds(read, JSON.parse(row.needs) as string[], row.project);
-    const plan = planAgain(row, null, now);
-    plan.statements.unshift(...open.map(needFence));
-    plan.statements.push(statement(sql`update tasks set needs_left = ${open.length} where id = ${id}`));
+    const plan = planAgain(row, { followUp: null, needsLeft: open.length, now });
+    if (open.length > 0) plan.statements.unshift(addDependent(...open.map((need) => ({ need }))));
     return { plan, result: queuedAgain(row) };
   },
 });
@@ -323,28 +360,8 @@ export const replyToTask = command({
     if (row.run) throw conflict(`task ${id} belongs to run ${row.run}`, "a step's task cannot be prolonged", [`tutti show ${row.run}`]);
     if (row.kind !== "agent" || !row.session) throw conflict(`task ${id} has no conversation yet`, undefined, [`tutti show ${id}`]);
     if (!isTerminal(row.state)) throw conflict(`task ${id} is ${row.state}`, "the agent is in the middle of a turn", [`tutti stop ${id}`]);
-    return { plan: planAgain(row, text, now), result: queuedAgain(row) };
+    return { plan: planAgain(row, { followUp: text, needsLeft: 0, now }), result: queuedAgain(row) };
   },
 });
 
 const queuedAgain = (row: TaskRow): Task => ({ ...toTask(row), state: "queued", reason: "retry", finishedAt: null });
-
-const planAgain = (row: TaskRow, followUp: string | null, now: number): Plan => ({
-  statements: [
-    statement(sql`
-      update tasks set state = 'queued', reason = 'retry', ready_at = ${now}, updated_at = ${now}
-       where id = ${row.id} and state = ${row.state} and attempt = ${row.attempt}`),
-    statement(sql`
-      update task_details set cancel_requested = 0, finished_at = null, message = null, follow_up = coalesce(${followUp}, follow_up)
-       where task = ${row.id}`),
-  ],
-  events: [
-    {
-      stream: row.project,
-      type: "task.requeued",
-      task: row.id,
-      session: row.session,
-      data: { state: "queued", reason: "retry", by: "person", title: row.title },
-    },
-  ],
-});

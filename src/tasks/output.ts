@@ -1,5 +1,6 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { looksLikeReference } from "../artifacts/artifact.ts";
 import { NotJson, readJson, type Reading } from "./read-json.ts";
 
 /**
@@ -25,6 +26,8 @@ export function readOutput(text: string, schema: Record<string, unknown>): Outpu
   if ("fault" in validate) return { ok: false, problems: [`the schema itself is wrong: ${validate.fault}`] };
   const judge = (reading: Reading): Output => {
     const problems = problemsOf(validate, reading.value);
+    // A step that is given it would be given that artifact, whosever it is.
+    if (looksLikeReference(reading.value)) problems.push("no property may be called `$artifact`: large results are made by Tutti itself");
     if (problems.length === 0) return { ok: true, value: reading.value, repaired: reading.repaired };
     return { ok: false, problems: reading.isCut ? [cutOff, ...problems] : problems };
   };

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { backoffMs, maxAttempts, maxCrashes, settle, type AttemptEnd } from "./settle.ts";
+import { fullDelay, maxCrashes, RetryPolicy, usualRetry } from "./retry.ts";
+import { settle, type AttemptEnd } from "./settle.ts";
 import { isTerminal, titleOf } from "./task.ts";
 
-const fresh = { failures: 0, crashes: 0, cancelRequested: false };
+const fresh = { id: "T-1", failures: 0, crashes: 0, cancelRequested: 0 };
 const work = { commit: "c1", base: "b0", files: ["a.txt"] };
 const done: AttemptEnd = { kind: "done", output: "text", ...work, branch: "tutti/T-1", note: null, verified: true };
 const failure = (retryable: boolean): AttemptEnd => ({ kind: "failed", reason: "agent failed", message: "no", retryable, ...work });
@@ -18,11 +19,25 @@ test("a done attempt ends its task with its result, and keeps whether it was ver
 
 test("a retryable failure goes back to the queue with a growing pause, until the attempts are used up", () => {
   const first = settle(failure(true), fresh, 1000);
-  assert.deepEqual([first.task.state, first.task.reason, first.readyAt], ["queued", "retry", 2000]);
+  assert.deepEqual([first.task.state, first.task.reason, first.failures], ["queued", "retry", 1]);
+  assert.ok(first.readyAt > 1000 && first.readyAt <= 1000 + fullDelay(usualRetry, 1), String(first.readyAt));
   assert.equal(first.attempt.state, "failed");
-  const last = settle(failure(true), { ...fresh, failures: maxAttempts - 1 }, 1000);
+  const last = settle(failure(true), { ...fresh, failures: usualRetry.attempts - 1 }, 1000);
   assert.deepEqual([last.task.state, last.task.reason], ["failed", "agent failed"]);
-  assert.ok(backoffMs(2) > backoffMs(1) && backoffMs(50) === 300_000);
+});
+
+test("a task's own policy says how often it is tried", () => {
+  const retry = RetryPolicy.parse({ attempts: 5 });
+  assert.equal(settle(failure(true), { ...fresh, failures: 3, retry }, 0).task.state, "queued");
+  assert.equal(settle(failure(true), { ...fresh, failures: 4, retry }, 0).task.state, "failed");
+  assert.equal(settle(failure(true), { ...fresh, retry: RetryPolicy.parse({ attempts: 1 }) }, 0).task.state, "failed");
+});
+
+test("a task whose deadline is over fails for that, and is done when it was done in time", () => {
+  const late = { ...fresh, cancelRequested: 2 };
+  assert.deepEqual(settle({ kind: "cancelled" }, late, 0).task.reason, "deadline");
+  assert.equal(settle(failure(true), late, 0).task.state, "failed");
+  assert.equal(settle(done, late, 0).task.state, "done");
 });
 
 test("a failure that cannot be mended by trying again ends the task at once, with the work that there was", () => {
@@ -61,8 +76,8 @@ test("when a person stopped the task every end but done is cancelled", () => {
     { kind: "cancelled" },
     { kind: "limited", retryAt: null, message: "" },
   ];
-  for (const end of ends) assert.equal(settle(end, { ...fresh, cancelRequested: true }, 0).task.state, "cancelled");
-  assert.equal(settle(done, { ...fresh, cancelRequested: true }, 0).task.state, "done");
+  for (const end of ends) assert.equal(settle(end, { ...fresh, cancelRequested: 1 }, 0).task.state, "cancelled");
+  assert.equal(settle(done, { ...fresh, cancelRequested: 1 }, 0).task.state, "done");
 });
 
 test("whatever happens, an attempt is over, and a task is either over or ready again not before now", () => {
@@ -75,8 +90,8 @@ test("whatever happens, an attempt is over, and a task is either over or ready a
     { kind: "cancelled" },
   );
   fc.assert(
-    fc.property(ends, fc.nat(20), fc.nat(20), fc.boolean(), fc.nat(), (end, failures, crashes, cancelRequested, now) => {
-      const { task, readyAt } = settle(end, { failures, crashes, cancelRequested }, now);
+    fc.property(ends, fc.nat(20), fc.nat(20), fc.constantFrom(0, 1, 2), fc.nat(), (end, failures, crashes, cancelRequested, now) => {
+      const { task, readyAt } = settle(end, { id: "T-1", failures, crashes, cancelRequested }, now);
       return isTerminal(task.state) || readyAt >= now;
     }),
   );

@@ -1,3 +1,4 @@
+import { delayBefore, maxCrashes, mayRetry, usualRetry, type RetryPolicy } from "./retry.ts";
 import type { Reason, State, TaskResult } from "./task.ts";
 
 /** How an attempt ended: what a runner reported, or that its runner is gone. */
@@ -37,20 +38,27 @@ export interface Settlement {
   result: TaskResult | null;
   /** 1 when the attempt died with its runner: counted apart from failures. */
   crashes: 0 | 1;
+  /** 1 when the attempt failed by itself. */
+  failures: 0 | 1;
 }
 
-export const maxAttempts = 3;
-export const maxCrashes = 12;
 const quotaPauseMs = 60_000;
 
-/** 1 s, 4 s, 16 s ... at most 5 minutes. No jitter: one task's retries do not storm anything. */
-export const backoffMs = (failures: number): number => Math.min(300_000, 1000 * 4 ** Math.max(0, failures - 1));
+/** What settling asks of the task. */
+export interface Settled {
+  /** It spreads the waits of tasks that fail at once. */
+  id: string;
+  /** Earlier attempts that failed by themselves. */
+  failures: number;
+  /** Earlier attempts that died with their runner. */
+  crashes: number;
+  /** Who wants it to end: 0 nobody, 1 a person, 2 its deadline. */
+  cancelRequested: number;
+  retry?: RetryPolicy | undefined;
+}
 
-/**
- * Decides what the end of an attempt means for its task. Pure. `failures` counts earlier attempts that failed by
- * themselves, `crashes` those that died with their runner.
- */
-export function settle(end: AttemptEnd, task: { failures: number; crashes: number; cancelRequested: boolean }, now: number): Settlement {
+/** Decides what the end of an attempt means for its task. Pure. */
+export function settle(end: AttemptEnd, task: Settled, now: number): Settlement {
   const over = (state: State, reason: Reason | null, message: string | null = null): Settlement => ({
     attempt: { state, reason, message },
     task: { state, reason, message },
@@ -58,6 +66,7 @@ export function settle(end: AttemptEnd, task: { failures: number; crashes: numbe
     verified: null,
     result: null,
     crashes: 0,
+    failures: 0,
   });
   const again = (state: "queued" | "paused", reason: Reason, attempt: Settlement["attempt"], readyAt = now): Settlement => ({
     ...over(state, reason, attempt.message),
@@ -68,15 +77,18 @@ export function settle(end: AttemptEnd, task: { failures: number; crashes: numbe
     const { output, commit, base, files, branch, note } = end;
     return { ...over("done", null), verified: end.verified, result: { output, commit, base, files, branch, note } };
   }
-  if (task.cancelRequested) return over("cancelled", "person");
+  if (task.cancelRequested === 1) return over("cancelled", "person");
+  if (task.cancelRequested === 2) return over("failed", "deadline", "it was not over by its deadline");
   switch (end.kind) {
     case "failed": {
-      if (end.retryable && task.failures + 1 < maxAttempts) {
+      const policy = task.retry ?? usualRetry;
+      const failures = task.failures + 1;
+      if (end.retryable && mayRetry(policy, failures)) {
         const attempt = { state: "failed" as const, reason: end.reason, message: end.message };
-        return again("queued", "retry", attempt, now + backoffMs(task.failures + 1));
+        return { ...again("queued", "retry", attempt, now + delayBefore(policy, failures, task.id)), failures: 1 };
       }
       const result: TaskResult = { output: null, commit: end.commit, base: end.base, files: end.files, branch: null, note: null };
-      return { ...over("failed", end.reason, end.message), verified: end.reason === "check failed" ? false : null, result };
+      return { ...over("failed", end.reason, end.message), verified: end.reason === "check failed" ? false : null, result, failures: 1 };
     }
     case "limited":
       return again("paused", "quota", { state: "paused", reason: "quota", message: end.message }, end.retryAt ?? now + quotaPauseMs);

@@ -5,7 +5,9 @@ import { planTaskEnd } from "../flows/progress.ts";
 import type { RunnerLease } from "../runners/lease.ts";
 import type { Assignment, AttemptOutcome } from "../runners/message.ts";
 import { createTask } from "./commands.ts";
-import { maxAttempts } from "./settle.ts";
+import { usualRetry } from "./retry.ts";
+
+const maxAttempts = usualRetry.attempts;
 
 interface Bench {
   store: TestStore;

@@ -1,5 +1,6 @@
-import { list, onlyPostgres, sql, statement, type Plan, type Reader, type Sql, type Statement } from "../db/plan.ts";
+import { defineRows, fence, list, onlyPostgres, sql, type Plan, type Reader, type Sql, type Statement } from "../db/plan.ts";
 import { notFound } from "../errors.ts";
+import { laneOf, laneText, limitsText, type Limit } from "./lane.ts";
 import { titleOf, type Reason, type State, type Task, type TaskDetails, type TaskResult, type TaskSpec } from "./task.ts";
 
 /** A row of `tasks` with the small columns of `task_details`. */
@@ -19,21 +20,33 @@ export interface TaskRow {
   session: string | null;
   runner: string | null;
   runner_epoch: number | null;
+  seq: number;
+  lane: string;
+  limits: string | null;
+  deadline: number | null;
+  /** 0 no, 1 by a person, 2 its deadline is over. */
+  cancel_requested: number;
+  cancel_at: number | null;
+  crashes: number;
+  failures: number;
+  /** How many tasks were made to wait for it. */
+  dependents: number;
   created_at: number;
   updated_at: number;
   title: string;
   message: string | null;
   verified: number | null;
   needs: string;
-  crashes: number;
-  cancel_requested: number;
   finished_at: number | null;
+  /** 1 when its agent failed lately, so that its circuit breaker has a row. */
+  troubled: number | null;
 }
 
 /** The columns of a TaskRow, from `tasks t join task_details d`. */
 export const taskColumns = sql`t.id, t.project, t.kind, t.state, t.reason, t.priority, t.attempt, t.needs_left, t.ready_at, t.run, t.step, t.agent,
-  t.session, t.runner, t.runner_epoch, t.created_at, t.updated_at, d.title, d.message, d.verified, d.needs, d.crashes, d.cancel_requested,
-  d.finished_at`;
+  t.session, t.runner, t.runner_epoch, t.seq, t.lane, t.limits, t.deadline, t.cancel_requested, t.cancel_at, t.crashes, t.failures, t.dependents,
+  t.created_at, t.updated_at, d.title, d.message, d.verified, d.needs, d.finished_at,
+  (select 1 from breakers b where b.subject = 'agent:' || t.agent) as troubled`;
 
 export function toTask(row: TaskRow): Task {
   return {
@@ -52,6 +65,8 @@ export function toTask(row: TaskRow): Task {
     agent: row.agent,
     session: row.session,
     needs: JSON.parse(row.needs) as string[],
+    readyAt: row.ready_at,
+    deadline: row.deadline,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     finishedAt: row.finished_at,
@@ -71,15 +86,14 @@ export async function getTask(read: Reader, id: string): Promise<TaskRow> {
 export async function getTaskSpec(
   read: Reader,
   id: string,
-): Promise<{ spec: TaskSpec; followUp: string | null; why: string | null; result: TaskResult | null }> {
-  const row = await read.one<{ spec: string; follow_up: string | null; why: string | null; result: string | null }>(
-    sql`select spec, follow_up, why, result from task_details where task = ${id}`,
+): Promise<{ spec: TaskSpec; followUp: string | null; result: TaskResult | null }> {
+  const row = await read.one<{ spec: string; follow_up: string | null; result: string | null }>(
+    sql`select spec, follow_up, result from task_details where task = ${id}`,
   );
   if (!row) throw notFound("task", id);
   return {
     spec: JSON.parse(row.spec) as TaskSpec,
     followUp: row.follow_up,
-    why: row.why,
     result: row.result === null ? null : (JSON.parse(row.result) as TaskResult),
   };
 }
@@ -93,24 +107,29 @@ interface AttemptRow {
   session: string | null;
   started_at: number;
   finished_at: number | null;
+  why: string | null;
 }
 
 /** Everything about one task. Throws AppError not_found. */
 export async function getTaskDetails(read: Reader, id: string): Promise<TaskDetails> {
   const row = await getTask(read, id);
-  const { spec, why, result } = await getTaskSpec(read, id);
+  const { spec, result } = await getTaskSpec(read, id);
   const attempts = await read.all<AttemptRow>(sql`
-    select attempt, state, reason, message, agent, session, started_at, finished_at from attempts where task = ${id} order by attempt`);
+    select attempt, state, reason, message, agent, session, started_at, finished_at, why from attempts where task = ${id} order by attempt`);
   return {
     ...toTask(row),
     spec,
-    why,
+    why: attempts.at(-1)?.why ?? null,
     result,
-    attempts: attempts.map(({ started_at: startedAt, finished_at: finishedAt, ...attempt }) => ({ ...attempt, startedAt, finishedAt })),
+    attempts: attempts.map(({ started_at: startedAt, finished_at: finishedAt, why: _, ...attempt }) => ({
+      ...attempt,
+      startedAt,
+      finishedAt,
+    })),
   };
 }
 
-/** Newest first; `before` is the creation order's cursor `createdAt.id`. */
+/** Newest first; the cursor is the last one's place in the order of creation. */
 export function listTasks(
   read: Reader,
   filter: { project?: string; run?: string; agent?: string; states?: State[]; text?: string; cursor?: string; limit: number },
@@ -122,23 +141,18 @@ export function listTasks(
   if (filter.states) conditions.push(sql`t.state in (${list(filter.states)})`);
   if (filter.text) conditions.push(sql`lower(d.title) like ${`%${filter.text.toLowerCase().replaceAll(/[\\%_]/g, "\\$&")}%`} escape '\\'`);
   if (filter.cursor) {
-    const [createdAt, id] = splitCursor(filter.cursor);
-    conditions.push(sql`(t.created_at < ${createdAt} or (t.created_at = ${createdAt} and t.id < ${id}))`);
+    conditions.push(sql`t.seq < ${Number(filter.cursor) || 0}`);
   }
   const where = conditions.reduce((all, condition) => sql`${all} and ${condition}`);
   return read.all<TaskRow>(sql`
     select ${taskColumns} from tasks t join task_details d on d.task = t.id where ${where}
-     order by t.created_at desc, t.id desc limit ${filter.limit}`);
+     order by t.seq desc limit ${filter.limit}`);
 }
 
-export const cursorOf = (row: { created_at: number; id: string }): string => `${row.created_at}.${row.id}`;
-
-export function splitCursor(cursor: string): [number, string] {
-  const dot = cursor.indexOf(".");
-  return [Number(cursor.slice(0, dot)) || 0, cursor.slice(dot + 1)];
-}
+export const cursorOf = (row: { seq: number }): string => String(row.seq);
 
 export interface NewTaskRow {
+  /** T-<number>. */
   id: string;
   project: string;
   spec: TaskSpec;
@@ -149,33 +163,81 @@ export interface NewTaskRow {
   needs: string[];
   /** How many of `needs` are not done yet. */
   needsLeft: number;
+  limits?: readonly Limit[];
+  /** Not before; left out: now. */
+  readyAt?: number;
+  deadline?: number | null;
   now: number;
 }
+
+const insertTasks = defineRows(
+  "insert task",
+  {
+    id: "text",
+    project: "text",
+    kind: "text",
+    reason: "text",
+    priority: "bigint",
+    needs_left: "bigint",
+    ready: "bigint",
+    ready_at: "bigint",
+    seq: "bigint",
+    lane: "text",
+    limits: "text",
+    deadline: "bigint",
+    run: "text",
+    step: "text",
+    now: "bigint",
+  },
+  (v) => sql`
+    insert into tasks (id, project, kind, state, reason, priority, attempt, needs_left, ready, ready_at, seq, lane, limits, deadline, run, step,
+                       created_at, updated_at)
+    select ${v.id}, ${v.project}, ${v.kind}, 'queued', ${v.reason}, ${v.priority}, 0, ${v.needs_left}, ${v.ready}, ${v.ready_at}, ${v.seq}, ${v.lane},
+           ${v.limits}, ${v.deadline}, ${v.run}, ${v.step}, ${v.now}, ${v.now} ${v.from}`,
+);
+
+const insertDetails = defineRows(
+  "insert task details",
+  { task: "text", title: "text", spec: "text", needs: "text" },
+  (v) => sql`insert into task_details (task, title, spec, needs) select ${v.task}, ${v.title}, ${v.spec}, ${v.needs} ${v.from}`,
+);
+
+const insertNeeds = defineRows(
+  "insert need",
+  { task: "text", need: "text" },
+  (v) => sql`insert into task_needs (task, need) select ${v.task}, ${v.need} ${v.from}`,
+);
 
 /** Puts a task into the queue, with its event. */
 export function insertTask(task: NewTaskRow): Plan {
   const title = task.title ?? titleOfSpec(task.spec);
-  const reason: Reason = task.needsLeft > 0 ? "needs" : "new";
+  const { id, project, spec, run, step, now, limits = [], readyAt = now, deadline = null } = task;
+  const isDue = readyAt <= now;
+  const reason: Reason = task.needsLeft > 0 ? "needs" : isDue ? "new" : "delayed";
+  const row = {
+    id,
+    project,
+    kind: spec.kind,
+    reason,
+    priority: task.priority ?? 0,
+    needs_left: task.needsLeft,
+    ready: Number(task.needsLeft === 0 && isDue),
+    ready_at: readyAt,
+    seq: Number(id.slice(2)),
+    lane: laneText(laneOf(spec, limits)),
+    limits: limitsText(limits),
+    deadline,
+    run,
+    step,
+    now,
+  };
   return {
     statements: [
-      statement(sql`
-        insert into tasks (id, project, kind, state, reason, priority, attempt, needs_left, ready_at, run, step, created_at, updated_at)
-        values (${task.id}, ${task.project}, ${task.spec.kind}, 'queued', ${reason}, ${task.priority ?? 0}, 0, ${task.needsLeft}, ${task.now},
-                ${task.run}, ${task.step}, ${task.now}, ${task.now})`),
-      statement(sql`
-        insert into task_details (task, title, spec, needs)
-        values (${task.id}, ${title}, ${JSON.stringify(task.spec)}, ${JSON.stringify(task.needs)})`),
-      ...task.needs.map((need) => statement(sql`insert into task_needs (task, need) values (${task.id}, ${need})`)),
+      insertTasks(row),
+      insertDetails({ task: id, title, spec: JSON.stringify(spec), needs: JSON.stringify(task.needs) }),
+      ...(task.needs.length === 0 ? [] : [insertNeeds(...task.needs.map((need) => ({ task: id, need })))]),
     ],
-    events: [
-      {
-        stream: task.project,
-        type: "task.created",
-        task: task.id,
-        run: task.run,
-        data: { title, kind: task.spec.kind, step: task.step },
-      },
-    ],
+    events: [{ stream: project, type: "task.created", task: id, run, data: { title, kind: spec.kind, step } }],
   };
 }
 
@@ -197,30 +259,28 @@ export interface AttemptFence {
  * The runner's lease must be valid on the database's clock. A select with a lock, because a subquery does not fence under
  * READ COMMITTED on PostgreSQL; SQLite's single writer needs no lock.
  */
-export const runnerLeaseFence = (fence: { runner: string; runnerEpoch: number }, lock: Sql): Statement =>
-  statement(sql`select 1 from runners where id = ${fence.runner} and epoch = ${fence.runnerEpoch} and lease_until > tutti_now() ${lock}`);
+export const runnerLeaseFence = ({ runner, runnerEpoch }: { runner: string; runnerEpoch: number }): Statement =>
+  fence(
+    sql`select 1 from runners where id = ${runner} and epoch = ${runnerEpoch} and lease_until > tutti_now() ${onlyPostgres("for share")}`,
+  );
 
-export const holdsRunnerLease = async (read: Reader, fence: { runner: string; runnerEpoch: number }): Promise<boolean> =>
-  (await read.one(runnerLeaseFence(fence, sql``).sql)) !== null;
+export const holdsRunnerLease = async (read: Reader, { runner, runnerEpoch }: { runner: string; runnerEpoch: number }): Promise<boolean> =>
+  (await read.one(sql`select 1 from runners where id = ${runner} and epoch = ${runnerEpoch} and lease_until > tutti_now()`)) !== null;
 
 export const attemptFence = (fence: AttemptFence): Sql =>
   sql`id = ${fence.task} and attempt = ${fence.attempt} and runner = ${fence.runner} and runner_epoch = ${fence.runnerEpoch}
       and state in ('starting', 'running', 'needs you')`;
 
-/** Tasks that wait for these tasks, with how many needs they still have. */
 /**
- * No task has come to wait for this one since its dependents were listed (`ending` left out). It stands behind the write of the
- * task itself, which whoever makes a dependent locks with `needFence`: so one of the two sees the other.
+ * Makes a task wait for these, which must not be over. The row of each is written, so that its end, which expects the number of
+ * dependents that it has read, cannot overlook the new one.
  */
-export const dependentsFence = (need: string, ending: string[], count: number): Statement =>
-  statement(
-    sql`select 1 from task_needs n join tasks t on t.id = n.task where n.need = ${need} and t.state = 'queued' and t.id not in (${list(ending)})`,
-    count,
-  );
+export const addDependent = defineRows(
+  "add dependent",
+  { need: "text" },
+  (v) => sql`update tasks set dependents = dependents + 1 ${v.from} where id = ${v.need} and state not in ('done', 'failed', 'cancelled')`,
+);
 
-/** The task is not over. Locked on PostgreSQL until the plan that counts on it is committed. */
-export const needFence = (need: string): Statement =>
-  statement(sql`select 1 from tasks where id = ${need} and state not in ('done', 'failed', 'cancelled') ${onlyPostgres("for share")}`);
-
+/** Tasks that wait for this one, with how many needs they still have. */
 export const listDependents = (read: Reader, need: string): Promise<{ id: string; needs_left: number; state: State; project: string }[]> =>
   read.all(sql`select t.id, t.needs_left, t.state, t.project from task_needs n join tasks t on t.id = n.task where n.need = ${need}`);

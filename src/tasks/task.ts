@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { ArtifactId } from "../artifacts/artifact.ts";
+import { RetryPolicy } from "./retry.ts";
 
 /** The same words for agent, task, run and step (and "skipped" for steps), in the store, in the API and on every screen. */
 export const states = ["queued", "starting", "running", "needs you", "paused", "done", "failed", "cancelled"] as const;
@@ -9,8 +11,13 @@ export type State = z.infer<typeof State>;
 export const Reason = z.enum([
   "new", // just created
   "needs", // waits for the tasks or steps that it needs
+  "delayed", // waits for the time before which it must not start
   "no agent", // no agent fits
   "no capacity", // an agent fits, all are busy
+  "concurrency", // as many of its key or flow run as may
+  "circuit open", // the agents that fit fail too often, and rest
+  "no runner", // no machine that runs agents is there, or has room
+  "disk full", // the server's disk is nearly full: nothing new is started
   "retry", // waits for its next attempt
   "interrupted", // the server or runner went away; goes on in the same session
   "idle", // an agent without work
@@ -28,6 +35,7 @@ export const Reason = z.enum([
   "command failed", // a `run` step's command ended with another code than 0
   "merge conflict", // the change does not fit the branch
   "time limit", // `minutes` ran out
+  "deadline", // it was not over when it had to be
   "crash loop", // the attempt died with its runner too often
   "person", // a person stopped, denied or retried it
   "error", // a fault of Tutti or of the machine, kept in `message`
@@ -57,8 +65,13 @@ export const Check = z.object({
 export type Check = z.infer<typeof Check>;
 
 const common = {
+  inputs: z
+    .array(ArtifactId)
+    .optional()
+    .describe("large results that the work gets as files: where its texts say artifact:<id>, the file's path is written"),
   env: z.record(z.string(), z.string()).default({}),
   minutes: z.number().positive().max(10_080).optional().describe("wall time for one attempt; the process tree is ended when it is over"),
+  retry: RetryPolicy.optional().describe("how often it is tried, and how long it waits in between"),
   base: z
     .string()
     .nullable()
@@ -83,6 +96,7 @@ export const TaskSpec = z.discriminatedUnion("kind", [
       .union([z.string().min(1), z.array(z.string()).min(1)])
       .describe("a command line written by a person (no template inside), or an argv whose items templates may fill"),
     output: z.record(z.string(), z.unknown()).optional(),
+    stdin: z.unknown().optional().describe("what the command reads: a text as it is, a large result whole, anything else as JSON"),
     ...common,
   }),
   z.object({
@@ -123,6 +137,8 @@ export const Task = z.object({
   agent: z.string().nullable(),
   session: z.string().nullable(),
   needs: z.array(z.string()),
+  readyAt: z.number().describe("it does not start before"),
+  deadline: z.number().nullable().describe("it fails when it is not over by then"),
   createdAt: z.number(),
   updatedAt: z.number(),
   finishedAt: z.number().nullable(),

@@ -1,0 +1,42 @@
+import { z } from "zod";
+import { Reason, State } from "../tasks/task.ts";
+
+/**
+ * The dead letter: tasks that failed for good, of no run (a run's are retried with it). Each keeps its whole history, and none leaves
+ * before somebody replays it, marks it done or its retention is over.
+ */
+export const DeadLetter = z.object({
+  task: z.string(),
+  project: z.string(),
+  title: z.string(),
+  agent: z.string().nullable(),
+  reason: Reason.nullable(),
+  message: z.string().nullable(),
+  failures: z.int().describe("attempts that failed by themselves"),
+  crashes: z.int().describe("attempts that died with their runner"),
+  failedAt: z.number(),
+  attempts: z.array(
+    z.object({
+      attempt: z.int(),
+      state: State,
+      reason: Reason.nullable(),
+      message: z.string().nullable(),
+      agent: z.string().nullable(),
+      startedAt: z.number(),
+      finishedAt: z.number().nullable(),
+    }),
+  ),
+});
+export type DeadLetter = z.infer<typeof DeadLetter>;
+
+export const filters = {
+  project: z.string().optional(),
+  reason: Reason.optional().describe("only those that failed for it"),
+  agent: z.string().optional().describe("only those that it had last"),
+};
+
+export interface Filter {
+  project?: string | undefined;
+  reason?: string | undefined;
+  agent?: string | undefined;
+}
