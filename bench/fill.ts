@@ -94,20 +94,20 @@ const work = ({ tasks, agents }: Sizes, now: number): Sql[] => {
   return [
     sql`
       insert into tasks (id, project, kind, state, reason, priority, attempt, needs_left, ready_at, agent, session, runner, runner_epoch,
-                         created_at, updated_at, cleared_at)
+                         created_at, updated_at, cleared_at, seq)
       ${numbers(tasks)}
       select 'T-' || (1000 + n), ${projectOf}, 'agent', ${state}, ${reason}, 0, case when n > ${agents} and n <= 1500 then 0 else 1 end, 0, ${now} + 1000000000,
              ${agent}, case when n > ${agents} and n <= 1500 then null else 'S-' || (1000 + n) end, 'elsewhere', 1,
-             ${changedAt} - 600000, ${changedAt}, case when n > 1850 then ${changedAt} + 1 end
+             ${changedAt} - 600000, ${changedAt}, case when n > 1850 then ${changedAt} + 1 end, 1000 + n
         from numbers`,
     sql`
-      insert into task_details (task, title, message, verified, spec, needs, result, why, finished_at)
+      insert into task_details (task, title, message, verified, spec, needs, result, finished_at)
       ${numbers(tasks)}
       select 'T-' || (1000 + n), ${title}, case when n > 1520 and n <= 1700 then 'the program ended with code 1: no space left' end,
              case when n > 1700 then n % 3 end % 2, json_object('kind', 'agent', 'prompt', ${title}, 'agent', json_object(), 'includeDirty', json('false'),
              'env', json_object(), 'base', null), '[]',
              case when n > 1700 then json_object('output', 'done', 'commit', null, 'base', null, 'files', json_array('src/price.ts'), 'branch', null, 'note', null) end,
-             'fits by name', case when n > 1520 then ${changedAt} end
+             case when n > 1520 then ${changedAt} end
         from numbers`,
   ];
 };
