@@ -2,6 +2,8 @@ import * as access from "./access/commands.ts";
 import * as agents from "./agents/commands.ts";
 import * as approvals from "./approvals/commands.ts";
 import * as artifacts from "./artifacts/commands.ts";
+import * as backups from "./backups/commands.ts";
+import * as breakers from "./breakers/commands.ts";
 import * as doctor from "./doctor/commands.ts";
 import * as events from "./events/commands.ts";
 import * as fleet from "./fleet/commands.ts";
@@ -10,7 +12,9 @@ import * as inbox from "./inbox/commands.ts";
 import * as models from "./models/commands.ts";
 import * as notifications from "./notifications/commands.ts";
 import * as projects from "./projects/commands.ts";
+import * as runners from "./runners/commands.ts";
 import * as sessions from "./sessions/commands.ts";
+import * as deadLetters from "./dead-letters/commands.ts";
 import * as tasks from "./tasks/commands.ts";
 
 /** The whole API on one page: HTTP, the command line and the typed client are made of this list. */
@@ -32,6 +36,11 @@ export const entries = [
   approvals.getApprovalQuery,
   approvals.answerApproval,
   artifacts.getArtifact,
+  artifacts.collectArtifactsCommand,
+  backups.createBackup,
+  backups.verifyBackupQuery,
+  breakers.listBreakersQuery,
+  breakers.resetBreaker,
   events.listEventsQuery,
   events.followEventsStream,
   fleet.getFleetQuery,
@@ -60,6 +69,8 @@ export const entries = [
   projects.updateProject,
   projects.listProjectsQuery,
   projects.getProjectQuery,
+  runners.createRunnerToken,
+  runners.listRunnersQuery,
   sessions.listSessionsQuery,
   sessions.getSessionQuery,
   sessions.listTurnsQuery,
@@ -68,6 +79,8 @@ export const entries = [
   sessions.followSessionStream,
   sessions.followLiveStream,
   tasks.createTask,
+  deadLetters.listDeadLetters,
+  deadLetters.replayDeadLetters,
   tasks.mergeTask,
   tasks.stopTask,
   tasks.stopAll,

@@ -66,6 +66,16 @@ describe("the configuration", () => {
     assert.deepEqual(readConfig(env).environment, { PATH: "/bin", LANG: "it_IT.UTF-8", TZ: "Europe/Rome" });
   });
 
+  test("takes the door's limits one by one, a burst being two seconds' worth", () => {
+    assert.deepEqual(readConfig({ TUTTI_LIMITS: "agent=5, streams=3" }).limits, {
+      ...readConfig({}).limits,
+      agent: { perSecond: 5, burst: 10 },
+      streams: 3,
+    });
+    for (const wrong of ["agent", "agent=0", "agent=1.5", "agents=5", "requests=-1", "requests=12345678"])
+      assert.match(problem({ TUTTI_LIMITS: wrong }).message, /TUTTI_LIMITS/);
+  });
+
   test("looks for programs where the person does: npm's own folders are left out", () => {
     const path = "/a/node_modules/.bin:/usr/bin::/x/node_modules/npm/bin/node-gyp-bin:/people/ada/node_modules/.binaries:/bin";
     assert.equal(readConfig({ PATH: path }).path, "/usr/bin:/people/ada/node_modules/.binaries:/bin");
@@ -97,6 +107,14 @@ describe("the configuration", () => {
     assert.notEqual(readConfig({ TUTTI_CRASH_AT: "commit:3" }).crashAt, null);
     const client = readConfig({ TUTTI_TOKEN: "t", TUTTI_URL: "http://127.0.0.1:1", DATABASE_URL: "postgres://h/d" });
     assert.deepEqual([client.token, client.url, client.databaseUrl], ["t", "http://127.0.0.1:1", "postgres://h/d"]);
+  });
+
+  test("who drives the sessions is the server itself unless it is told not to, as many at once as there is work for", () => {
+    assert.deepEqual([readConfig({}).runner, readConfig({}).capacity], ["own", null]);
+    const config = readConfig({ TUTTI_RUNNER: "none", TUTTI_CAPACITY: "8" });
+    assert.deepEqual([config.runner, config.capacity], ["none", 8]);
+    for (const capacity of ["0", "-1", "1.5", "many"]) assert.match(problem({ TUTTI_CAPACITY: capacity }).message, /TUTTI_CAPACITY/);
+    assert.match(problem({ TUTTI_RUNNER: "elsewhere" }).message, /TUTTI_RUNNER/);
   });
 
   test("refuses what cannot be used by the variable's name, with what it can be", () => {

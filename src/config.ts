@@ -15,8 +15,14 @@ export interface Config {
   notifyAllow: string[];
   databaseUrl: string | undefined;
   logLevel: string;
+  /** What the door takes; $TUTTI_LIMITS changes single ones: "person=2000,agent=50,requests=1000,streams=64". */
+  limits: DoorLimits;
   /** The way that process trees are ended, forced for tests. */
   processes: "bubblewrap" | "unshare" | "group" | null;
+  /** own: the server's process drives the sessions of its home too; none: `tutti runner` does, and outlives the server. */
+  runner: "own" | "none";
+  /** The most attempts at once of this home's runner; null: as many as projects and agents allow. */
+  capacity: number | null;
   crashAt: CrashPoint | null;
   /** Where programs are looked for, without the folders of Tutti's own packages. */
   path: string;
@@ -34,6 +40,30 @@ export interface Config {
   url: string | null;
 }
 
+/** A token bucket: so many at once, and so many a second in the long run. */
+export interface Rate {
+  perSecond: number;
+  burst: number;
+}
+
+export interface DoorLimits {
+  /** Of each person's token. */
+  person: Rate;
+  /** Of each agent's token: a loop that asks without end is no use to anybody. */
+  agent: Rate;
+  /** In work at once, of everybody; one token has at most half of them. */
+  requests: number;
+  /** Open streams of one token. */
+  streams: number;
+}
+
+export const usualDoorLimits: DoorLimits = {
+  person: { perSecond: 2_000, burst: 4_000 },
+  agent: { perSecond: 50, burst: 100 },
+  requests: 1_000,
+  streams: 64,
+};
+
 /** What the variables say of one vendor's provider; the address is the vendor's own when they name none. */
 export interface ProviderVariables {
   baseUrl: string | null;
@@ -43,6 +73,7 @@ export interface ProviderVariables {
 
 const passedOn = ["LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ", "TERM"];
 const processKinds = ["bubblewrap", "unshare", "group"] as const;
+const runnerKinds = ["own", "none"] as const;
 const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
 
 /** Throws AppError invalid_input naming the variable that cannot be used. */
@@ -57,7 +88,10 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     notifyAllow: (env.TUTTI_NOTIFY_ALLOW ?? "").split(/[\s,]+/).filter(Boolean),
     databaseUrl: env.DATABASE_URL || undefined,
     logLevel: oneOf("TUTTI_LOG", env.TUTTI_LOG, logLevels) ?? "warn",
+    limits: readLimits(env.TUTTI_LIMITS),
     processes: oneOf("TUTTI_PROCESSES", env.TUTTI_PROCESSES, processKinds),
+    runner: oneOf("TUTTI_RUNNER", env.TUTTI_RUNNER, runnerKinds) ?? "own",
+    capacity: readCapacity(env.TUTTI_CAPACITY),
     crashAt: parseCrashPoint(env.TUTTI_CRASH_AT),
     path,
     userHome,
@@ -164,7 +198,14 @@ const sources: { [Name in keyof Config]: Source<Config[Name]> } = {
   notifyAllow: { from: ["TUTTI_NOTIFY_ALLOW"], shown: (hosts) => hosts.join(",") || null },
   databaseUrl: { from: ["DATABASE_URL"], shown: secret },
   logLevel: { from: ["TUTTI_LOG"], shown: text },
+  limits: {
+    from: ["TUTTI_LIMITS"],
+    shown: ({ person, agent, requests, streams }) =>
+      `person=${person.perSecond},agent=${agent.perSecond},requests=${requests},streams=${streams}`,
+  },
   processes: { from: ["TUTTI_PROCESSES"], shown: text },
+  runner: { from: ["TUTTI_RUNNER"], shown: text },
+  capacity: { from: ["TUTTI_CAPACITY"], shown: text },
   crashAt: { from: ["TUTTI_CRASH_AT"], shown: secret },
   dashboard: { from: ["TUTTI_DASHBOARD"], shown: text },
   path: { from: ["PATH"], shown: text },
@@ -193,6 +234,33 @@ function readPort(text: string | undefined): number | null {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
   throw invalidInput(`TUTTI_PORT is "${text}"`, "a port is a number from 0 to 65535 (0: any free one)");
+}
+
+function readCapacity(text: string | undefined): number | null {
+  if (!text) return null;
+  const capacity = Number(text);
+  if (Number.isInteger(capacity) && capacity > 0) return capacity;
+  throw invalidInput(`TUTTI_CAPACITY is "${text}"`, "it is how many attempts run at once: a whole number above 0");
+}
+
+/** A burst is two seconds' worth. */
+const rateOf = (perSecond: number): Rate => ({ perSecond, burst: 2 * perSecond });
+
+function readLimits(text: string | undefined): DoorLimits {
+  const limits = { ...usualDoorLimits };
+  for (const part of (text ?? "").split(",").filter(Boolean)) {
+    const [, name, number] = /^\s*([a-z]+)\s*=\s*([1-9]\d{0,6})\s*$/.exec(part) ?? [];
+    if (name === "person" || name === "agent") limits[name] = rateOf(Number(number));
+    else if (name === "requests" || name === "streams") limits[name] = Number(number);
+    else {
+      throw invalidInput(
+        `TUTTI_LIMITS has "${part}"`,
+        "it names person or agent (requests a second of one token), requests (in work at once) or streams (of one token), each from 1",
+        ["TUTTI_LIMITS=person=2000,agent=50,requests=1000,streams=64"],
+      );
+    }
+  }
+  return limits;
 }
 
 function oneOf<Word extends string>(name: string, value: string | undefined, words: readonly Word[]): Word | null {

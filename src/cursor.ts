@@ -24,3 +24,11 @@ export function jsonOf(text: string): unknown {
     return undefined;
   }
 }
+
+/** A place in a list that is ordered by the time of creation, the newest first. */
+export const createdCursor = (row: { created_at: number; id: string }): string => `${row.created_at}.${row.id}`;
+
+export function splitCursor(cursor: string): [number, string] {
+  const dot = cursor.indexOf(".");
+  return [Number(cursor.slice(0, dot)) || 0, cursor.slice(dot + 1)];
+}

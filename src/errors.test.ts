@@ -11,6 +11,12 @@ describe("the one error object", () => {
     assert.equal(new AppError("conflict", "no", { retryable: true }).retryable, true, "an error may know better than its code");
   });
 
+  test("may say when it is worth trying again; that goes with the answer's head, not in its body", () => {
+    assert.equal(new AppError("busy", "later", { retryAfterMs: 1_500 }).retryAfterMs, 1_500);
+    assert.equal(new AppError("busy", "later").retryAfterMs, null);
+    assert.equal(errorFromBody({ code: "busy" }, 2_000).retryAfterMs, 2_000);
+  });
+
   test("goes over the wire and comes back as it was", () => {
     const sent = new AppError("invalid_input", "no", { why: "because", fix: ["do this"], retryable: true });
     const body: unknown = JSON.parse(JSON.stringify(sent));

@@ -19,9 +19,11 @@ const codes = {
   check_failed: { status: 422, exit: 5, retryable: false },
   failed: { status: 500, exit: 1, retryable: false },
   limited: { status: 429, exit: 7, retryable: true },
+  rate_limited: { status: 429, exit: 9, retryable: true },
   busy: { status: 503, exit: 9, retryable: true },
   unreachable: { status: 503, exit: 10, retryable: true },
   timed_out: { status: 504, exit: 8, retryable: true },
+  damaged: { status: 503, exit: 11, retryable: false },
   disk_full: { status: 507, exit: 1, retryable: true },
   internal: { status: 500, exit: 1, retryable: false },
 } as const;
@@ -44,6 +46,7 @@ interface ErrorDetails {
   why?: string;
   fix?: string[];
   retryable?: boolean;
+  retryAfterMs?: number;
   cause?: unknown;
 }
 
@@ -52,6 +55,8 @@ export class AppError extends Error {
   readonly why: string | null;
   readonly fix: string[];
   readonly retryable: boolean;
+  /** How long to wait before trying again: the Retry-After of the answer, rounded up to whole seconds. null: nobody knows. */
+  readonly retryAfterMs: number | null;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -60,6 +65,7 @@ export class AppError extends Error {
     this.why = details.why ?? null;
     this.fix = details.fix ?? [];
     this.retryable = details.retryable ?? codes[code].retryable;
+    this.retryAfterMs = details.retryAfterMs ?? null;
   }
 
   get status(): number {
@@ -78,11 +84,12 @@ export class AppError extends Error {
 export const isErrorCode = (value: unknown): value is ErrorCode => typeof value === "string" && Object.hasOwn(codes, value);
 
 /** An error that came over the wire, as the object it was. Unknown codes (a newer server) become `internal`. */
-export function errorFromBody(body: Partial<ErrorBody>): AppError {
+export function errorFromBody(body: Partial<ErrorBody>, retryAfterMs?: number): AppError {
   return new AppError(isErrorCode(body.code) ? body.code : "internal", body.message ?? "the server gave no message", {
     why: body.why ?? undefined,
     fix: body.fix,
     retryable: body.retryable,
+    retryAfterMs,
   });
 }
 

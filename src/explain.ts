@@ -95,9 +95,14 @@ export const explainedCodes: Record<ErrorCode, Explained> = {
     when: "A provider's limit is reached. Tasks wait for its reset by themselves.",
     fix: ["wait as long as Retry-After says", "use another provider: `tutti providers`"],
   },
+  rate_limited: {
+    means: "This token asks faster, or has more streams open, than one token may. Nothing was done.",
+    when: "More requests a second than TUTTI_LIMITS allows come with one token (2,000 of a person, 50 of an agent), or a 65th stream is opened.",
+    fix: ["wait as long as Retry-After says", "follow events instead of asking again and again: `tutti events --follow`"],
+  },
   busy: {
     means: "The server or its store cannot take it at this moment. Nothing was changed.",
-    when: "Too many changes wait or meet at the same rows, another program holds the store, or the server is stopping.",
+    when: "Too many requests are in work, too many changes wait or meet at the same rows, another program holds the store, or the server is stopping.",
     fix: [again, "tutti doctor database"],
   },
   unreachable: {
@@ -109,6 +114,15 @@ export const explainedCodes: Record<ErrorCode, Explained> = {
     means: "It did not end in the time that it had.",
     when: "A git command, the server's stop or a wait took longer than its limit. What was started may still go on.",
     fix: ["look whether it ended meanwhile: `tutti status`", again],
+  },
+  damaged: {
+    means: "The store has lost something that it had acknowledged, or its files are damaged.",
+    when: "At start (or when PostgreSQL is back) the store is compared with its high-water mark, which lies outside of it. The server does not start on less than there was.",
+    fix: [
+      "check the disk or volume, and whether an old copy of the store was put in place",
+      "tutti restore <backup>   (into an empty home)",
+      "tutti verify --accept-loss",
+    ],
   },
   disk_full: {
     means: "The disk that holds Tutti's data is full.",
@@ -142,6 +156,36 @@ export const explainedReasons: Record<Reason, Explained> = {
     means: "An agent fits, but all that fit are busy.",
     when: "Each is at its limit of sessions, or the project at its limit of attempts. It starts when one is free.",
     fix: ["wait", "raise the agent's limit: `tutti agent update <name> --limit <n>`"],
+  },
+  delayed: {
+    means: "It waits for the time before which it must not start.",
+    when: "It was made with `--delay` or `--not-before`.",
+    fix: ["wait"],
+  },
+  concurrency: {
+    means: "As many tasks with its key, or of its flow, run as may at once.",
+    when: "It shares a limit with others (`concurrency`). It starts when one of them is over.",
+    fix: ["wait", "make it with a higher limit"],
+  },
+  "circuit open": {
+    means: "The agents that fit keep failing and rest for a while.",
+    when: "An agent failed five times in a row, or half of its attempts. One trial decides when the rest is over.",
+    fix: ["tutti agents", "tutti breaker reset agent:<name>"],
+  },
+  "no runner": {
+    means: "No machine that runs agents is there, or has room.",
+    when: "The server has no runner of its own and none is connected, or all are full or draining.",
+    fix: ["tutti runner", "tutti doctor"],
+  },
+  "disk full": {
+    means: "The server's disk is nearly full, so nothing new is started.",
+    when: "Less than the reserve is free. It goes on by itself when there is space.",
+    fix: ["free some space"],
+  },
+  deadline: {
+    means: "It was not over when it had to be.",
+    when: "Its `deadline` passed before it was done.",
+    fix: ["tutti retry <id>"],
   },
   retry: {
     means: "It waits for its next attempt.",

@@ -16,8 +16,9 @@ import { version } from "./version.ts";
  * A second signal while it drains ends it at once.
  */
 async function main(): Promise<void> {
-  const { agent, tour, background } = readWords();
+  const { agent, tour, background, runner } = readWords();
   const config = readConfig();
+  if (!runner) config.runner = "none";
   const server = await startServer(config);
   const stopped = new AbortController();
   // Whoever has the server in a terminal sees in its title how much waits for them.
@@ -43,15 +44,20 @@ async function main(): Promise<void> {
 }
 
 /** Throws AppError invalid_input. */
-function readWords(): { agent: string | null; tour: boolean; background: boolean } {
+function readWords(): { agent: string | null; tour: boolean; background: boolean; runner: boolean } {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { "no-tour": { type: "boolean" }, agent: { type: "string" }, background: { type: "boolean" } },
+      options: {
+        "no-tour": { type: "boolean" },
+        agent: { type: "string" },
+        background: { type: "boolean" },
+        "no-runner": { type: "boolean" },
+      },
     });
     if (positionals[0] !== "start" || positionals.length > 1) throw new Error(`there is no "${positionals.join(" ")}" here`);
     const background = values.background ?? false;
-    return { agent: values.agent ?? null, tour: !values["no-tour"] && !background, background };
+    return { agent: values.agent ?? null, tour: !values["no-tour"] && !background, background, runner: !values["no-runner"] };
   } catch (error) {
     const message = error instanceof Error ? (error.message.split(". ", 1)[0] ?? "") : String(error);
     throw new AppError("invalid_input", message, {

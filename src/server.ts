@@ -1,52 +1,56 @@
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, readFile, realpath } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pino, { type Logger } from "pino";
 import { actorOf } from "./access/authenticate.ts";
 import { ensurePersonToken } from "./access/grant.ts";
 import { Link } from "./access/link.ts";
+import { ensureRunnerToken } from "./access/runner-token.ts";
 import type { Agent } from "./agents/agent.ts";
-import type { AgentBackend } from "./agents/backend.ts";
-import { acpBackend } from "./agents/backends/acp.ts";
-import { commandBackend } from "./agents/backends/command.ts";
-import { modelBackend } from "./agents/backends/model.ts";
 import { ensureAgents } from "./agents/ensure.ts";
+import { rememberAgents } from "./agents/remember.ts";
 import { defaultAgents } from "./agents/defaults.ts";
 import { findAgent } from "./agents/store.ts";
 import { makeDetect } from "./agents/probe.ts";
-import { openArtifacts } from "./artifacts/files.ts";
+import { startCollector } from "./artifacts/collect.ts";
+import { openArtifacts } from "./artifacts/open.ts";
+import { makeProviderCalls } from "./breakers/calls.ts";
 import { entries } from "./commands.ts";
 import type { Config } from "./config.ts";
 import { lockHome } from "./db/lock.ts";
 import { openDb } from "./db/open.ts";
+import { watchSpace } from "./db/space.ts";
 import { sql, type Db } from "./db/plan.ts";
 import { serveHttp } from "./entry/http.ts";
 import { openPages } from "./entry/http/pages.ts";
 import { makeMcp } from "./entry/mcp.ts";
 import { openApiText } from "./entry/openapi.ts";
+import { makeRunnerDoor } from "./entry/runner.ts";
 import { readServerFile, removeServerFile, writeServerFile } from "./entry/server-file.ts";
 import { AppError } from "./errors.ts";
 import { makeBus } from "./events/bus.ts";
-import { startBroker } from "./models/broker.ts";
+import { startBroker, type Broker, type BrokerOptions } from "./models/broker.ts";
 import { discoverModels, usualPlaces } from "./models/discover.ts";
 import { allProviders, environmentProviders, targetsOf, withoutKey } from "./models/find.ts";
 import type { Target } from "./models/provider.ts";
 import { startNotifier } from "./notifications/notifier.ts";
 import { makeOutbound } from "./notifications/outbound.ts";
 import { startOrchestrators } from "./orchestrators/orchestrators.ts";
-import { receive } from "./orchestrators/receive.ts";
-import { openProcesses } from "./processes/open.ts";
-import { findProgram, readableFor } from "./processes/program.ts";
+import { receiveOnce } from "./orchestrators/receive-once.ts";
+import { sweepProcesses } from "./processes/sweep.ts";
+import { openLogFile } from "./log-file.ts";
 import { execute, makeRegistry } from "./registry.ts";
+import { makeConnections } from "./runners/connections.ts";
 import { keepRunnerLease } from "./runners/lease.ts";
 import { makeLocalLink } from "./runners/link.ts";
+import type { FromRunner } from "./runners/message.ts";
+import { homeId, openMachine, runnerOf } from "./runners/open.ts";
 import { startRunner } from "./runners/runner.ts";
-import { writeSecretFile } from "./secret-file.ts";
+import { readIfThere, writeSecretFile } from "./secret-file.ts";
 import type { Services } from "./services.ts";
 import { version } from "./version.ts";
-import { openWorkspaces } from "./workspaces/open.ts";
 import { makeSampleRepository } from "./workspaces/sample.ts";
 
 /** A running server: everything wired in start order. */
@@ -89,25 +93,34 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
   const instance = await homeId(home);
   const clock = { now: () => Date.now() };
 
-  const db = await openDb({ home, databaseUrl: config.databaseUrl, crashAt: config.crashAt });
+  const space = watchSpace({
+    folder: home,
+    onChange: (mayStart, seen) =>
+      log.warn(seen, mayStart ? "there is room on the disk: work is started again" : "the disk is nearly full: nothing new is started"),
+  });
+  await space.look();
+  started.push(() => space.stop());
+  const db = await openDb({
+    home,
+    databaseUrl: config.databaseUrl,
+    crashAt: config.crashAt,
+    tell: (note) => log.warn(note),
+    onFull: () => space.refused(),
+  });
   started.push(() => db.close());
   const bus = makeBus();
   started.push(db.onCommit((news) => bus.wake(news)));
 
-  const processes = await openProcesses({ tuttiHome: home, instance, force: config.processes, path: config.path });
+  const ownRunner = config.runner === "own" ? holdRunner(home) : null;
+  if (ownRunner) started.push(() => ownRunner.release());
+  // Processes of a runner that outlives this server are not this server's to end: it marks its own in another way.
+  const machine = await openMachine({ ...config, home, instance: ownRunner ? instance : `${instance}-server`, now: clock.now });
+  const { processes, workspaces, backends } = machine;
   started.push(() => processes.close());
-  await processes.sweep("all");
-  const workspaces = await openWorkspaces({
-    home,
-    path: config.path,
-    sandbox: processes.abilities.kind === "bubblewrap" ? "bubblewrap" : "none",
-    now: clock.now,
-    personHome: config.userHome,
-  });
-  const artifacts = await openArtifacts(home);
+  const artifacts = await openArtifacts({ home, databaseUrl: config.databaseUrl });
+  started.push(() => artifacts.close());
   const sources = { read: db.read, home, environment: environmentProviders(config) };
   const providers = async (): Promise<string[]> => (await allProviders(sources)).map(({ name }) => name);
-  const backends = new Map<string, AgentBackend>([acpBackend, commandBackend, modelBackend].map((backend) => [backend.kind, backend]));
   const detect = makeDetect({ path: config.path, home: config.userHome, providers, backends });
   const outbound = makeOutbound({ allow: config.notifyAllow });
   const services: Services = {
@@ -122,75 +135,78 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
     outbound,
     version,
     home,
+    databaseUrl: config.databaseUrl,
   };
 
   const token = await ensurePersonToken(db, { home, now: clock.now() });
+  const runnerId = runnerOf(instance);
+  await ensureRunnerToken(db, { home, runner: runnerId, now: clock.now() });
   await ensureAgents(services, defaultAgents(sources.environment));
 
   const modelsOf = (agent: Agent): Promise<Target[]> => targetsOf(sources, agent.settings);
-  const broker = await startBroker({ resolve: async (text) => await modelsOfToken(db, text, modelsOf), log });
+  const broker = await startBrokerAgain(home, {
+    resolve: async (text) => await modelsOfToken(db, text, modelsOf),
+    breakers: makeProviderCalls({ db, now: clock.now }),
+    log,
+  });
   started.push(() => broker.close());
 
   const registry = makeRegistry(entries);
   const mcp = makeMcp({ registry, services, log });
+  const connections = makeConnections();
+  const take = (message: FromRunner): Promise<boolean> => receiveOnce({ db, bus, artifacts, now: clock.now }, message);
+  const runnerDoor = makeRunnerDoor({ db, artifacts, connections, url: () => http.url, receive: take, log });
   const http = await serveHttp({
     registry,
     services,
-    mounts: [mcp],
+    mounts: [mcp, runnerDoor],
     description: openApiText(registry, version),
     host: "127.0.0.1",
     port: config.port,
     hosts: config.hosts,
+    limits: config.limits,
     pages: openPages(config.dashboard ?? dashboardFolder),
     log,
   });
   started.push(() => http.close());
   // Before the door: it waits for what is open, and a subscription stays open by itself.
   started.push(() => mcp.close());
+  started.push(() => runnerDoor.close());
   for (const { url } of [http, broker]) outbound.serve(url);
 
-  const lease = await keepRunnerLease(db, `runner-${instance}`, randomUUID());
-  started.push(() => lease.stop());
-  const link = makeLocalLink();
-  const runner = startRunner({
-    link: link.runner,
-    lease,
-    log,
-    tools: {
-      workspaces,
-      processes,
-      backends,
-      home,
-      personHome: config.userHome,
-      environment: config.environment,
-      readable: toolFolders(config.path),
-      now: clock.now,
-    },
-  });
+  if (ownRunner) {
+    const lease = await keepRunnerLease(db, runnerId, randomUUID(), { home: instance, capacity: config.capacity });
+    started.push(() => lease.stop());
+    const link = makeLocalLink();
+    link.server.receive(take);
+    const runner = startRunner({ link: link.runner, lease, log, tools: machine.tools(artifacts) });
+    started.push(() => runner.stop());
+    connections.add({ runner: runnerId, epoch: lease.epoch, send: (message) => link.server.send(message), close: () => {} });
+  }
+  const agents = rememberAgents(db.read, bus);
+  started.push(() => agents.stop());
   const orchestrators = startOrchestrators({
     db,
     bus,
     log,
     holder: instance,
-    runner: { id: lease.runner, epoch: lease.epoch },
+    connections,
+    ownRunner: runnerId,
+    agents: agents.agents,
+    sharesWork: db.kind === "postgres",
+    holdsBack: () => (space.mayStart() ? null : { reason: "disk full", why: "the server's disk is nearly full: nothing new is started" }),
     url: http.url,
     brokerOf: async (agent) => {
       const [first, ...others] = (await modelsOf(agent)).map(withoutKey);
       return first ? { url: broker.url, ...first, fallbacks: others } : null;
     },
     now: clock.now,
-    send: (message) => link.server.send(message),
-    sweep: async (sessions) => void (await processes.sweep(sessions)),
+    sweep: async (sessions) => void (await sweepProcesses(instance, sessions)),
   });
-  link.server.receive((message) =>
-    receive(
-      { db, bus, artifacts, now: clock.now, onPermission: (approval, asked) => orchestrators.expectAnswer(approval, asked) },
-      message,
-    ),
-  );
-  started.push(() => runner.stop());
   started.push(() => orchestrators.stop());
   await orchestrators.tick();
+  const collector = startCollector({ db, artifacts, log });
+  started.push(() => collector.stop());
   const notifier = startNotifier({ db, bus, outbound, home, now: clock.now, log });
   started.push(() => notifier.stop());
 
@@ -232,31 +248,39 @@ async function holdHome(home: string): Promise<{ release(): void }> {
   }
 }
 
-/** The home's own id, made once: it marks this home's processes and holds its leases from start to start. */
-async function homeId(home: string): Promise<string> {
-  const path = join(home, "id");
-  if (existsSync(path)) {
-    const kept = (await readFile(path, "utf8")).trim();
-    if (/^[a-z0-9-]{8,64}$/.test(kept)) return kept;
+/** A home has one runner: null when a process of its own is it. */
+function holdRunner(home: string): { release(): void } | null {
+  try {
+    const lock = lockHome(home, "runner");
+    // Whoever wants to stop a runner process finds that there is none.
+    rmSync(join(home, "runner.pid"), { force: true });
+    return lock;
+  } catch (error) {
+    if (error instanceof AppError && error.code === "already_running") return null;
+    throw error;
   }
-  const made = randomUUID();
-  await writeSecretFile(path, `${made}\n`);
-  return made;
+}
+
+/**
+ * The broker at the port that it had before, if that is free: an agent that outlives the server (its runner is a process of its own)
+ * goes on asking there.
+ */
+async function startBrokerAgain(home: string, options: BrokerOptions): Promise<Broker> {
+  const path = join(home, "broker-port");
+  const port = Number((await readIfThere(path)) ?? 0);
+  const broker = await startBroker({ ...options, port: Number.isInteger(port) && port > 0 && port < 65_536 ? port : 0 }).catch(
+    async (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EADDRINUSE" && error.code !== "EACCES") throw error;
+      return await startBroker(options);
+    },
+  );
+  await writeSecretFile(path, `${new URL(broker.url).port}\n`);
+  return broker;
 }
 
 function openLog(config: Config): Logger {
-  return pino({ level: config.logLevel }, pino.destination({ dest: join(config.home, "log", "server.log"), mkdir: true, sync: false }));
+  return pino({ level: config.logLevel }, openLogFile(join(config.home, "log", "server.log")));
 }
-
-/** The folders of the usual tools where they lie in somebody's home (a Node from a version manager), so that agents can use them. */
-const toolFolders = (path: string): string[] => [
-  ...new Set(
-    ["node", "npm", "git", "python3"].flatMap((name) => {
-      const program = findProgram(name, path);
-      return program ? readableFor(program) : [];
-    }),
-  ),
-];
 
 /** The models behind an agent's session token: what the broker may call for it. */
 async function modelsOfToken(db: Db, text: string, modelsOf: (agent: Agent) => Promise<Target[]>): Promise<Target[]> {

@@ -1,4 +1,4 @@
-import type { Artifacts } from "./artifacts/artifact.ts";
+import type { ArtifactStore } from "./artifacts/artifact.ts";
 import type { Detect } from "./agents/detect.ts";
 import type { Db } from "./db/plan.ts";
 import type { Bus } from "./events/bus.ts";
@@ -17,7 +17,7 @@ export interface Services {
   db: Db;
   clock: Clock;
   bus: Bus;
-  artifacts: Artifacts;
+  artifacts: ArtifactStore;
   workspaces: Workspaces;
   processes: Processes;
   detect: Detect;
@@ -27,4 +27,6 @@ export interface Services {
   outbound?: Outbound;
   version: string;
   home: string;
+  /** Where the store is when it is not in `home`: PostgreSQL. */
+  databaseUrl?: string;
 }

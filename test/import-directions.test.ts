@@ -11,8 +11,9 @@ import { isNounFile, isTestFile } from "../scripts/testing/source-files.ts";
 const mayUse: Record<string, string[]> = {
   db: [],
   events: ["db"],
+  breakers: ["events", "db"],
   access: ["events", "db"],
-  artifacts: [],
+  artifacts: ["db"],
   processes: [],
   models: ["db"],
   router: [],
@@ -20,19 +21,56 @@ const mayUse: Record<string, string[]> = {
   agents: ["models", "processes", "events", "db"],
   projects: ["workspaces", "events", "db"],
   sessions: ["agents", "workspaces", "processes", "artifacts", "events", "db"],
-  tasks: ["sessions", "access", "events", "db"],
+  tasks: ["sessions", "access", "breakers", "events", "db"],
   flows: ["tasks", "events", "db"],
+  "dead-letters": ["tasks", "db"],
   approvals: ["flows", "tasks", "events", "db"],
   doctor: ["db"],
+  backups: ["artifacts", "workspaces", "db"],
   notifications: ["events", "db"],
   inbox: ["approvals", "flows", "tasks", "events", "db"],
   fleet: ["tasks", "sessions", "events", "db"],
-  runners: ["sessions", "agents", "workspaces", "processes", "projects", "tasks", "db"],
-  orchestrators: ["router", "approvals", "flows", "tasks", "agents", "projects", "access", "events", "db"],
+  runners: ["access", "artifacts", "sessions", "agents", "workspaces", "processes", "projects", "tasks", "db"],
+  sim: [
+    "orchestrators",
+    "runners",
+    "approvals",
+    "flows",
+    "tasks",
+    "projects",
+    "agents",
+    "sessions",
+    "artifacts",
+    "access",
+    "breakers",
+    "router",
+    "events",
+    "db",
+  ],
+  orchestrators: [
+    "artifacts",
+    "sessions",
+    "router",
+    "approvals",
+    "flows",
+    "tasks",
+    "agents",
+    "projects",
+    "access",
+    "breakers",
+    "events",
+    "db",
+  ],
 };
 
-/** Beside the nouns' own files: what the parts say to each other. They are as light as a noun's file. */
-const otherContracts = ["src/agents/backend.ts", "src/runners/message.ts"];
+/** Beside the nouns' own files: what the parts say to each other, and values that a noun is made of. They are as light as a noun's file. */
+const otherContracts = [
+  "src/agents/backend.ts",
+  "src/runners/message.ts",
+  "src/runners/connections.ts",
+  "src/tasks/retry.ts",
+  "src/spread.ts",
+];
 
 /** Files of no noun, in reach of everybody. */
 const foundations = ["src/errors.ts", "src/canonical.ts", "src/cursor.ts", "src/secret-file.ts", "src/version.ts"];
@@ -96,7 +134,7 @@ function brokenBy({ from, target, typeOnly }: Import): string[] {
   if (target.startsWith("src/entry/") && !isInside(from, "src/entry/", ...wiring)) refuse("nothing imports an entry");
   if (isContract(from) && !isContract(target) && target !== "zod" && !typeOnly) refuse("a contract imports zod and other contracts only");
   if (from.endsWith("/store.ts") && target.endsWith("/commands.ts")) refuse("no store imports a command");
-  if (target === "src/registry.ts" && !typeOnly && !from.endsWith("/commands.ts") && !isInside(from, "src/entry/", ...wiring))
+  if (target === "src/registry.ts" && !typeOnly && !from.endsWith("/commands.ts") && !isInside(from, "src/entry/", "src/sim/", ...wiring))
     refuse("only entries and lists of commands use the registry");
   if (pointsUp(from, target)) refuse(`${folderOf(from)} may use ${mayUse[folderOf(from) ?? ""]?.join(", ") || "no other folder"}`);
   return broken;

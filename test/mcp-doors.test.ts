@@ -34,11 +34,13 @@ async function tokenWith(scopes: Scope[] | null): Promise<{ id: string; text: st
 /** What is no tool, and why. Everything else of the API is one. */
 const noTools: Record<string, string> = {
   "token.create": "its answer is a secret, and a model would read it",
+  "runner.token": "its answer is a secret, and a model would read it",
   "link.create": "its answer is a secret, and a model would read it",
   "link.redeem": "for browsers",
   "provider.set": "its input is a key, and a model would write it",
   "channel.set": "its input and its answer are secrets",
   "artifact.get": "bytes: a resource",
+  "artifact.collect": "the server does it every hour by itself",
   "live.follow": "for a screen: follow_events and follow_session are its parts",
 };
 

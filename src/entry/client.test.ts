@@ -126,6 +126,60 @@ suite("client", () => {
     await following.return();
   });
 
+  /** A server that is busy `times` times, then answers; counts what it was asked. */
+  function busyFor(times: number, code: "busy" | "rate_limited", retryAfter: string) {
+    const asked = { count: 0 };
+    const answer = (status: number, body: object, type: string): Response =>
+      new Response(JSON.stringify(body), { status, headers: { "content-type": type, "retry-after": retryAfter } });
+    const reply = async (): Promise<Response> => {
+      asked.count += 1;
+      if (asked.count > times) return answer(200, { items: [], next: null }, "application/json");
+      const error = new AppError(code, "not now");
+      return answer(error.status, error.toJSON(), "application/problem+json");
+    };
+    return { asked, client: makeClient({ url: "http://127.0.0.1:1", token: "any", entries, fetch: reply }) };
+  }
+  const codeIs = (code: string) => (reason: AppError) => reason.code === code;
+
+  test("a server that is busy is asked again as it wishes, when that changes nothing twice", async () => {
+    const query = busyFor(2, "busy", "0");
+    await query.client.query("token.list", {});
+    assert.equal(query.asked.count, 3);
+    const keyed = busyFor(2, "busy", "0");
+    await keyed.client.command("token.create", { name: "script" }, { key: "one" });
+    assert.equal(keyed.asked.count, 3);
+    const bare = busyFor(2, "busy", "0");
+    await assert.rejects(bare.client.command("token.create", { name: "script" }), codeIs("busy"));
+    assert.equal(bare.asked.count, 1);
+  });
+
+  test("what the door refused was not begun: it is sent again whatever it is", async () => {
+    const { asked, client: refused } = busyFor(1, "rate_limited", "0");
+    await refused.command("token.create", { name: "script" });
+    assert.equal(asked.count, 2);
+  });
+
+  test("nobody waits longer than half a minute, nor when the server does not say how long, nor after an abort", async () => {
+    for (const retryAfter of ["31", "soon"]) {
+      const { asked, client: late } = busyFor(1, "busy", retryAfter);
+      await assert.rejects(late.query("token.list", {}), codeIs("busy"));
+      assert.equal(asked.count, 1);
+    }
+    const { client: waiting } = busyFor(1, "busy", "20");
+    const left = new AbortController();
+    const asking = waiting.query("token.list", {}, { signal: left.signal });
+    left.abort(new Error("left"));
+    await assert.rejects(asking, /left/);
+  });
+
+  test("a client that is faster than its token may be is slowed down, not refused", async (t) => {
+    const rate = { perSecond: 20, burst: 10 };
+    const strict = await openServer({ entries, limits: { person: rate, agent: rate, requests: 100, streams: 1 } });
+    t.after(() => strict.close());
+    const fast = makeClient({ url: strict.url, token: strict.tokens.person, entries });
+    await Promise.all(Array.from({ length: 30 }, () => fast.query("token.list", {})));
+  });
+
   test("an abort ends a request with its reason and following without an error", async () => {
     const reason = new Error("enough");
     await assert.rejects(client.query("token.list", {}, { signal: AbortSignal.abort(reason) }), reason);

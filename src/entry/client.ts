@@ -90,6 +90,8 @@ interface Sending {
   signal?: AbortSignal;
 }
 
+/** A server that is too busy for now is asked again, as it wishes, but nobody waits longer for it than this. */
+const busyPatienceMs = 30_000;
 const firstPauseMs = 250;
 const longestPauseMs = 5_000;
 
@@ -121,30 +123,46 @@ export function makeOpenClient(options: ClientOptions<readonly Entry[]>): OpenCl
     return response;
   }
 
+  /** `again`: it may be sent twice. What the door refused was not begun, so that may be sent again whatever it is. */
+  async function sendPatiently(path: string, init: Sending, again: boolean): Promise<Response> {
+    const giveUpAt = Date.now() + busyPatienceMs;
+    for (;;) {
+      try {
+        return await send(path, init);
+      } catch (error) {
+        const waitMs = waitOf(error, again);
+        if (waitMs === null || Date.now() + waitMs > giveUpAt) throw error;
+        await pause(waitMs, init.signal);
+        init.signal?.throwIfAborted();
+      }
+    }
+  }
+
   return {
     async command(name, input, { key, signal } = {}) {
       const entry: Command = entryOf("command", name);
       const headers: Record<string, string> = { "content-type": "application/json" };
       if (key !== undefined) headers["idempotency-key"] = key;
-      const response = await send(`/api/commands/${entry.name}`, { method: "POST", headers, body: JSON.stringify(input ?? {}), signal });
+      const body = JSON.stringify(input ?? {});
+      const response = await sendPatiently(`/api/commands/${entry.name}`, { method: "POST", headers, body, signal }, key !== undefined);
       return await reach((): Promise<unknown> => response.json(), options.url, signal);
     },
 
     async query(name, input, { signal } = {}) {
       const entry: Query = entryOf("query", name);
-      const response = await send(addressOf(entry, input), { signal });
+      const response = await sendPatiently(addressOf(entry, input), { signal }, true);
       return await reach((): Promise<unknown> => response.json(), options.url, signal);
     },
 
     async *follow(name, input, follow = {}) {
       const address = addressOf(entryOf("stream", name), input);
-      yield* followFrom(options.url, (headers, signal) => send(address, { headers, signal }), follow);
+      yield* followFrom(options.url, (headers, signal) => sendPatiently(address, { headers, signal }, true), follow);
     },
 
     async blob(name, input, { signal, range } = {}) {
       const entry: Blob = entryOf("blob", name);
       const headers: Record<string, string> = range ? { range: `bytes=${range.start}-${range.end}` } : {};
-      const response = await send(addressOf(entry, input), { headers, signal });
+      const response = await sendPatiently(addressOf(entry, input), { headers, signal }, true);
       return {
         type: response.headers.get("content-type") ?? "application/octet-stream",
         size: Number(response.headers.get("content-length") ?? 0),
@@ -152,6 +170,16 @@ export function makeOpenClient(options: ClientOptions<readonly Entry[]>): OpenCl
       };
     },
   };
+}
+
+/**
+ * How long to wait before the same is sent again, ms: as long as the server says, and up to half a second more, so that all who were
+ * refused do not come back at once. null: it is not sent again.
+ */
+function waitOf(error: unknown, again: boolean): number | null {
+  if (!(error instanceof AppError) || error.retryAfterMs === null) return null;
+  if (error.code !== "rate_limited" && !(error.code === "busy" && again)) return null;
+  return error.retryAfterMs + Math.random() * 500;
 }
 
 /** A connection that is lost half-way is an error of its own kind, not a shorter body. */
@@ -265,7 +293,8 @@ function unreachable(url: string, cause: unknown): AppError {
 async function errorOf(response: Response, url: string): Promise<AppError> {
   const text = await response.text().catch(() => "");
   if (response.headers.get("content-type")?.startsWith("application/problem+json")) {
-    return errorFromBody(JSON.parse(text) as Partial<ErrorBody>);
+    const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+    return errorFromBody(JSON.parse(text) as Partial<ErrorBody>, Number.isFinite(seconds) ? seconds * 1_000 : undefined);
   }
   return new AppError("unreachable", `what answers at ${url} is not a Tutti server`, {
     why: `it answered ${response.status}`,

@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { makeAuthenticate, type Authenticate } from "../access/authenticate.ts";
-import { AppError, invalidInput, toAppError } from "../errors.ts";
+import type { DoorLimits } from "../config.ts";
+import { AppError, forbidden, invalidInput, toAppError } from "../errors.ts";
 import { ask, execute, follow, nobody, openBlob, type Actor, type Registry } from "../registry.ts";
 import type { Services } from "../services.ts";
 import { answerJson, answerProblem, answerTagged, problemOf } from "./http/answer.ts";
@@ -10,6 +11,7 @@ import { credentialOf, setCookie } from "./http/browser.ts";
 import { readJson } from "./http/body.ts";
 import { refusalAtDoors } from "./http/doors.ts";
 import { isPagePath, type Pages } from "./http/pages.ts";
+import { makeLimits, type Limits, type Visit } from "./http/limit.ts";
 import { idempotencyKey, makeInputReader, makeRouter, routesOf, type Router } from "./http/routes.ts";
 import { sendStream, streamLimits, type StreamLimits } from "./http/sse.ts";
 
@@ -24,6 +26,10 @@ export interface HttpLog {
 /** Another protocol at a path of its own. It is called behind the doors, with who asks. */
 export interface Mount {
   path: string;
+  /** It answers for the paths below its own too. */
+  below?: boolean;
+  /** It is for runners' tokens, which open nothing else and which nobody else has. */
+  runners?: boolean;
   handle(request: IncomingMessage, response: ServerResponse, actor: Actor): Promise<void>;
 }
 
@@ -38,6 +44,8 @@ export interface HttpOptions {
   /** The API's description (OpenAPI), as JSON text. */
   description?: () => string;
   streams?: Partial<StreamLimits>;
+  /** What the door takes; left out: the usual. */
+  limits?: DoorLimits;
 }
 
 interface ServeOptions extends HttpOptions {
@@ -55,8 +63,9 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-interface Handling extends HttpOptions {
+interface Handling extends Omit<HttpOptions, "limits"> {
   authenticate: Authenticate;
+  limits: Limits;
   router: Router;
   inputs: Map<string, ReturnType<typeof makeInputReader>>;
   /** Aborts when the server closes. */
@@ -91,6 +100,7 @@ function makeServer(options: HttpOptions, closing: AbortSignal): Server {
     ...options,
     hosts: (options.hosts ?? []).map((name) => name.toLowerCase()),
     authenticate: makeAuthenticate(options.services.db),
+    limits: makeLimits(options.limits),
     router: makeRouter(routes),
     inputs: new Map(routes.map(({ entry }) => [entry.name, makeInputReader(entry)])),
     closing,
@@ -116,10 +126,13 @@ function makeServer(options: HttpOptions, closing: AbortSignal): Server {
 
 /** Answers one request. Never rejects: whatever goes wrong becomes the one error object. */
 async function handle(handling: Handling, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let visit: Visit | null = null;
   try {
+    visit = handling.limits.enter();
     const actor = await enter(handling, request);
+    visit.admit(actor);
     if (handling.pages?.answer(request, response, addressOf(request).path)) return;
-    await dispatch(handling, request, response, actor);
+    await dispatch(handling, request, response, actor, visit);
   } catch (error) {
     const problem = toAppError(error);
     if (problem.code === "internal" && !response.destroyed) {
@@ -130,9 +143,15 @@ async function handle(handling: Handling, request: IncomingMessage, response: Se
     }
     if (response.headersSent) response.destroy();
     // What is left of a body is not read: the connection cannot carry another request.
-    else answerProblem(response, problem, { ...allowHeader(error), ...(request.complete ? {} : { connection: "close" }) });
+    else answerProblem(response, problem, { ...allowHeader(error), ...(isUnread(request) ? { connection: "close" } : {}) });
+  } finally {
+    visit?.leave();
   }
 }
+
+/** Whether a part of its body has not come. A request without one is over with its head, though Node says so a moment later. */
+const isUnread = ({ complete, headers }: IncomingMessage): boolean =>
+  !complete && (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
 
 /** What may be had without a token: nothing of the person is in it, or its input is the proof. */
 function isOpen(handling: Handling, request: IncomingMessage): boolean {
@@ -163,15 +182,19 @@ async function enter(handling: Handling, request: IncomingMessage): Promise<Acto
   });
 }
 
-async function dispatch(handling: Handling, request: IncomingMessage, response: ServerResponse, actor: Actor): Promise<void> {
+async function dispatch(handling: Handling, request: IncomingMessage, response: ServerResponse, actor: Actor, visit: Visit): Promise<void> {
   const { registry, services, router, inputs, closing } = handling;
   const { path, search } = addressOf(request);
   if (path === "/api/health" && request.method === "GET")
     return answerJson(response, { ok: true, version: services.version, store: services.db.kind });
   if (path === "/api/openapi.json" && request.method === "GET" && handling.description)
     return answerTagged(request, response, handling.description());
-  const mount = handling.mounts?.find((one) => one.path === path);
-  if (mount) return await mount.handle(request, response, actor);
+  const mount = handling.mounts?.find((one) => one.path === path || (one.below && path.startsWith(`${one.path}/`)));
+  if ((actor.kind === "runner") !== (mount?.runners ?? false)) throw notForThisToken(actor);
+  if (mount) {
+    visit.rest();
+    return await mount.handle(request, response, actor);
+  }
   const found = router(request.method ?? "", path);
   if (!found) throw new AppError("not_found", `there is nothing at ${path.slice(0, 200)}`);
   if ("allow" in found) throw new MethodNotAllowed(found.allow, request.method ?? "");
@@ -186,6 +209,7 @@ async function dispatch(handling: Handling, request: IncomingMessage, response: 
   if (entry.kind === "query") return answerTagged(request, response, await ask(entry, caller, input));
   if (entry.kind === "blob") return await sendBlob(request, response, await openBlob(entry, caller, input));
   const after = lastEventId(request);
+  visit.follow();
   const credential = credentialOf(request);
   return await sendStream({
     response,
@@ -195,6 +219,11 @@ async function dispatch(handling: Handling, request: IncomingMessage, response: 
     limits: { ...streamLimits, ...handling.streams },
   });
 }
+
+const notForThisToken = ({ kind }: Actor): AppError =>
+  kind === "runner"
+    ? forbidden("a runner's token opens the runners' door only")
+    : forbidden("only runners come in here", "the token is of another kind");
 
 /** One field of the answer becomes the browser's cookie; no script reads it. */
 function answerWithCookie(request: IncomingMessage, response: ServerResponse, answer: unknown, field: string): void {

@@ -73,6 +73,8 @@ const nounTexts: Record<string, string> = {
   approval: "Questions to people.",
   artifact: "Results that are too large for a row.",
   audit: "Who called which command when.",
+  backup: "Everything as it was in one moment, as a folder of files.",
+  breaker: "Agents and providers that keep failing are held back for a while.",
   channel: "Where notifications go.",
   delivery: "Notifications that were sent, or are tried again.",
   description: "What can be had without a token: whether the server is there, and this description.",
@@ -88,6 +90,7 @@ const nounTexts: Record<string, string> = {
   server: "The server itself.",
   session: "Conversations with agents.",
   task: "Units of work, each for one agent.",
+  runner: "What owns and drives sessions on a machine.",
   token: "Who may ask.",
 };
 

@@ -51,7 +51,7 @@ suite("the same statements on both databases", () => {
           values ('S-1', 1, 1, ${JSON.stringify({ turn: 1, at: 1, kind: "text", text: "ü" })})`),
         statement(sql`
           insert into tasks (id, project, kind, state, priority, attempt, needs_left, ready_at, agent, created_at, updated_at)
-          values ('T-2', 'shop', 'agent', 'running', 0, 1, 0, 0, 'a', 0, 0)`),
+          values ('T-9', 'shop', 'agent', 'running', 0, 1, 0, 0, 'a', 0, 0)`),
       ],
       events: [{ stream: "shop", type: "task.created", task: "T-1", run: "R-1", data: { a: 1 } }],
     });

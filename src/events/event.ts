@@ -8,6 +8,8 @@ export const EventType = z.enum([
   "agent.updated",
   "agent.removed",
   "provider.updated",
+  "breaker.opened",
+  "breaker.closed",
   "task.created",
   "task.assigned",
   "task.started",
@@ -36,6 +38,9 @@ export const EventType = z.enum([
   "channel.updated",
   "channel.removed",
   "delivery.settled",
+  "backup.created",
+  "store.restored",
+  "store.loss-accepted",
   "orchestrator.started",
   "runner.started",
 ]);

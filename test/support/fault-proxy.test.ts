@@ -98,6 +98,57 @@ test("delay makes each direction later by so much, and everything stays in order
   socket.destroy();
 });
 
+test("a black hole one way: what the client says arrives, and it hears nothing until it is over", async () => {
+  const { socket, received } = await open();
+  const bytesBefore = proxy.passed();
+  proxy.pause("to client");
+  socket.write("heard");
+  await until("the server has it", () => proxy.passed() === bytesBefore + 5);
+  assert.equal(received(), "");
+  proxy.resume();
+  await until("the echo is back", () => received() === "heard");
+  proxy.pause("to server");
+  socket.write("unheard");
+  const direct = await open(echoPort);
+  direct.socket.write("direct");
+  await until("the direct echo is back", () => direct.received() === "direct");
+  assert.equal(proxy.passed(), bytesBefore + 10);
+  direct.socket.destroy();
+  socket.destroy();
+});
+
+test("jitter delays by more or less, and everything stays in order", async () => {
+  const { socket, received } = await open();
+  proxy.delay(0, 30);
+  const words = Array.from({ length: 40 }, (_, index) => `${index} `);
+  for (const word of words) {
+    socket.write(word);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await until("all is back", () => received().length === words.join("").length);
+  assert.equal(received(), words.join(""));
+  proxy.delay(0);
+  socket.destroy();
+});
+
+test("cutAfter passes the words on, and resets before they are answered, once", async () => {
+  const heard: string[] = [];
+  echo.on("connection", (socket) => socket.on("data", (chunk: Buffer) => heard.push(chunk.toString())));
+  const { socket, received, error } = await open();
+  proxy.cutAfter("commit");
+  socket.write("begin");
+  await until("the echo is back", () => received() === "begin");
+  socket.write("commit");
+  await until("the reset is seen", () => error() === "ECONNRESET");
+  await until("the server has it", () => heard.join("") === "begincommit");
+  assert.equal(received(), "begin");
+  assert.equal(proxy.cutAfterWords(), 1);
+  const again = await open();
+  again.socket.write("commit");
+  await until("the echo is back", () => again.received() === "commit");
+  again.socket.destroy();
+});
+
 test("refuse lets nobody in, keeps who is in, and accept takes the same port again", async () => {
   const inside = await open();
   await proxy.refuse();

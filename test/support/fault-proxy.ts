@@ -8,11 +8,17 @@ export interface FaultProxy {
   connections(): number;
   /** Resets every open connection; new ones are accepted. Returns how many it cut. */
   cut(): number;
-  /** Nothing passes in either direction; connections stay open, new ones are accepted and wait. */
-  pause(): void;
+  /** Nothing passes (in one direction: a black hole one way); connections stay open, new ones are accepted and wait. */
+  pause(direction?: Direction): void;
   resume(): void;
-  /** Everything arrives so many milliseconds later, in order. 0: at once. */
-  delay(ms: number): void;
+  /** Everything arrives so many milliseconds later, and up to `jitterMs` more, in order. 0: at once. */
+  delay(ms: number, jitterMs?: number): void;
+  /** Once: the next thing to the server with these words in it arrives there, and its connection is reset before any answer. null: no more. */
+  cutAfter(words: string | null): void;
+  /** How many connections `cutAfter` has cut. */
+  cutAfterWords(): number;
+  /** Bytes that have passed, both ways together. */
+  passed(): number;
   /** New connections are refused by the system (nothing listens), open ones stay. */
   refuse(): Promise<void>;
   /** Listens again on the same port. */
@@ -20,6 +26,14 @@ export interface FaultProxy {
   /** Every connection is reset as soon as it has passed on so many bytes from now on, both ways together. null: no limit. */
   limit(bytes: number | null): void;
   close(): Promise<void>;
+}
+
+type Direction = "both" | "to server" | "to client";
+
+interface Gate {
+  closed: Direction;
+  opened: Promise<void>;
+  open: () => void;
 }
 
 interface Pair {
@@ -32,13 +46,18 @@ interface Pair {
 
 const mostQueued = 1024 * 1024;
 
-/** Starts a proxy to `to`, which must be on this machine. */
-export async function startFaultProxy({ to }: { to: { host: string; port: number } }): Promise<FaultProxy> {
+/** Starts a proxy to `to`, which must be on this machine. `random` spreads the jitter: numbers in [0, 1). */
+export async function startFaultProxy(options: { to: { host: string; port: number }; random?: () => number }): Promise<FaultProxy> {
+  const { to, random = Math.random } = options;
   if (!/^(127\.\d+\.\d+\.\d+|localhost|::1)$/.test(to.host)) throw new Error(`the proxy serves loopback only, not ${to.host}`);
   const pairs = new Set<Pair>();
   let delayMs = 0;
   let byteLimit: number | null = null;
-  let gate: { opened: Promise<void>; open: () => void } | null = null;
+  let jitterMs = 0;
+  let passedBytes = 0;
+  let lastWords: Buffer | null = null;
+  let cutsAfterWords = 0;
+  let gate: Gate | null = null;
 
   const reset = (pair: Pair): void => {
     pairs.delete(pair);
@@ -47,15 +66,25 @@ export async function startFaultProxy({ to }: { to: { host: string; port: number
 
   /** In order, whatever the delay was when it came; held back as long as the gate is closed. */
   const pass = (pair: Pair, from: Socket, to: Socket, act: () => void | Promise<void>): void => {
-    const readyAt = performance.now() + delayMs;
+    const readyAt = performance.now() + delayMs + jitterMs * random();
+    const direction = from === pair.client ? "to server" : "to client";
+    const isHeld = (): boolean => gate !== null && (gate.closed === "both" || gate.closed === direction);
     const before = pair.queues.get(from) ?? Promise.resolve();
     const after = before.then(async () => {
       const wait = readyAt - performance.now();
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-      while (gate) await gate.opened;
+      while (isHeld()) await gate?.opened;
       if (!to.destroyed) await act();
     });
     pair.queues.set(from, after);
+  };
+
+  /** The server has what it was sent and goes on with it; the client never hears of it. */
+  const leaveUnanswered = (pair: Pair): void => {
+    pairs.delete(pair);
+    cutsAfterWords += 1;
+    pair.upstream.removeAllListeners("data").resume().end();
+    pair.client.resetAndDestroy();
   };
 
   const forward = (pair: Pair, from: Socket, to: Socket): void => {
@@ -66,8 +95,12 @@ export async function startFaultProxy({ to }: { to: { host: string; port: number
       if (queued > mostQueued) from.pause();
       pass(pair, from, to, async () => {
         const room = byteLimit === null ? chunk.length : Math.max(0, byteLimit - pair.passed);
+        const isLast = lastWords !== null && to === pair.upstream && chunk.includes(lastWords);
+        if (isLast) lastWords = null;
         pair.passed += chunk.length;
+        passedBytes += Math.min(room, chunk.length);
         await new Promise<void>((resolve) => to.write(chunk.subarray(0, room), () => resolve()));
+        if (isLast) return leaveUnanswered(pair);
         queued -= chunk.length;
         from.resume();
         if (byteLimit !== null && pair.passed >= byteLimit) reset(pair);
@@ -106,8 +139,9 @@ export async function startFaultProxy({ to }: { to: { host: string; port: number
     if (server.listening) server.close();
   };
   const resume = (): void => {
-    gate?.open();
+    const before = gate;
     gate = null;
+    before?.open();
   };
 
   return {
@@ -119,15 +153,22 @@ export async function startFaultProxy({ to }: { to: { host: string; port: number
       open.forEach(reset);
       return open.length;
     },
-    pause() {
-      if (gate) return;
+    pause(direction = "both") {
+      // Whoever waits at the old gate looks whether the new one is closed for it too.
+      resume();
       const { promise, resolve } = Promise.withResolvers<void>();
-      gate = { opened: promise, open: resolve };
+      gate = { closed: direction, opened: promise, open: resolve };
     },
     resume,
-    delay(ms) {
+    delay(ms, jitter = 0) {
       delayMs = ms;
+      jitterMs = jitter;
     },
+    cutAfter(words) {
+      lastWords = words === null ? null : Buffer.from(words);
+    },
+    cutAfterWords: () => cutsAfterWords,
+    passed: () => passedBytes,
     refuse,
     accept: () => (server.listening ? Promise.resolve() : listen(port)),
     limit(bytes) {

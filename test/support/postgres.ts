@@ -16,6 +16,8 @@ export interface TestPostgres {
   url: string;
   /** The url of a new, empty database. */
   freshDatabase(): Promise<string>;
+  /** Ends it at once, as a crash of its machine's processes would, and starts it again on the same port. Only for a cluster of its own. */
+  restart(): Promise<void>;
   /** Nothing of it is left when this resolves. Harmless twice. */
   stop(): Promise<void>;
 }
@@ -38,6 +40,7 @@ async function useCluster(url: string): Promise<TestPostgres> {
   return {
     url,
     freshDatabase: () => createDatabase(url, made),
+    restart: () => Promise.reject(new Error("a PostgreSQL that others use is not restarted: unset TUTTI_TEST_POSTGRES")),
     async stop() {
       const names = made.splice(0);
       await withClient(url, async (client) => {
@@ -47,14 +50,16 @@ async function useCluster(url: string): Promise<TestPostgres> {
   };
 }
 
-async function startCluster(): Promise<TestPostgres> {
+/** A cluster of its own, whatever TUTTI_TEST_POSTGRES says: for whoever restarts it. */
+export async function startCluster(): Promise<TestPostgres> {
   const binaries = findBinaries();
   const owner = postgresUser();
   const folder = await mkdtemp(join(tmpdir(), "tutti-postgres-"));
   if (owner) await chown(folder, owner.uid, owner.gid);
   const password = randomBytes(16).toString("hex");
   await initialise(binaries, folder, owner, password);
-  const { server, port } = await startServer(binaries, folder, owner);
+  const { server: first, port } = await startServer(binaries, folder, owner);
+  let server = first;
   const killNow = (): void => void server.kill("SIGQUIT");
   process.once("exit", killNow);
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
@@ -64,7 +69,12 @@ async function startCluster(): Promise<TestPostgres> {
     process.off("exit", killNow);
     await rm(folder, { recursive: true, force: true });
   };
-  return { url, freshDatabase: () => createDatabase(url, []), stop: () => (stopping ??= stop()) };
+  const restart = async (): Promise<void> => {
+    await stopServer(server);
+    server = spawnServer(binaries, folder, owner, port);
+    if (!(await isReady(server, folder))) throw new Error(`PostgreSQL did not start again: ${readFileSync(join(folder, "log"), "utf8")}`);
+  };
+  return { url, freshDatabase: () => createDatabase(url, []), restart, stop: () => (stopping ??= stop()) };
 }
 
 /** The newest version that a package installed, else what stands in the PATH. */

@@ -2,13 +2,14 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { agentTokenPlan, ensurePersonToken } from "../../src/access/grant.ts";
+import { ensurePersonToken, newAgentToken } from "../../src/access/grant.ts";
 import { newToken } from "../../src/access/secret.ts";
 import { insertToken } from "../../src/access/store.ts";
 import type { Detection } from "../../src/agents/agent.ts";
-import { openArtifacts } from "../../src/artifacts/files.ts";
+import { openFileArtifacts } from "../../src/artifacts/files.ts";
 import { openDb } from "../../src/db/open.ts";
 import { mergePlans, sql, statement, type Plan } from "../../src/db/plan.ts";
+import type { DoorLimits } from "../../src/config.ts";
 import { serveHttp, type Mount, type HttpServer } from "../../src/entry/http.ts";
 import type { Pages } from "../../src/entry/http/pages.ts";
 import type { StreamLimits } from "../../src/entry/http/sse.ts";
@@ -50,6 +51,7 @@ interface OpenOptions {
   hosts?: string[];
   mounts?: readonly Mount[];
   pages?: Pages;
+  limits?: DoorLimits;
   /** A PostgreSQL store instead of SQLite. */
   databaseUrl?: string;
 }
@@ -63,6 +65,7 @@ export async function openServer({
   hosts,
   mounts,
   pages,
+  limits,
   databaseUrl,
 }: OpenOptions): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), "tutti-server-"));
@@ -78,21 +81,21 @@ export async function openServer({
     bus,
     processes,
     clock: { now: Date.now },
-    artifacts: await openArtifacts(home),
+    artifacts: await openFileArtifacts(home),
     workspaces: await openWorkspaces({ home, path, sandbox: "none", now: Date.now, personHome: folder }),
     detect: async () => detection,
     version: "0.0.0-test",
     home,
   };
   const person = await ensurePersonToken(db, { home, now: Date.now() });
-  const [own, other] = ["S-1", "S-2"].map((session) => agentTokenPlan({ session, name: "demo", now: Date.now() }));
+  const [own, other] = [newAgentToken("T-1", 1), newAgentToken("T-2", 1)];
   const gone = newToken();
   const revoked = insertToken(
     { id: gone.id, kind: "person", name: "gone", session: null, scopes: null, createdAt: 1, expiresAt: null, revokedAt: 2 },
     gone.hash,
   );
   if (!own || !other) throw new Error("two sessions were asked for");
-  await db.commit(mergePlans(own.plan, other.plan, twoSessions(), { statements: [revoked], events: [] }));
+  await db.commit(mergePlans(twoSessions(own.hash, other.hash), { statements: [revoked], events: [] }));
   const faults: object[] = [];
   const http = await serveHttp({
     registry: makeRegistry(entries),
@@ -103,6 +106,7 @@ export async function openServer({
     mounts,
     pages,
     streams,
+    limits,
     graceMs: 2_000,
     log: { error: (fields) => void faults.push(fields) },
   });
@@ -112,7 +116,7 @@ export async function openServer({
     services,
     faults,
     things: { session: "S-1", task: "T-1" },
-    tokens: { person, revoked: gone.text, agent: own.token, otherAgent: other.token },
+    tokens: { person, revoked: gone.text, agent: own.text, otherAgent: other.text },
     send: (address, options = {}) => send(http.port, address, { token: person, ...options }),
     async close() {
       await http.close();
@@ -123,19 +127,31 @@ export async function openServer({
   };
 }
 
-/** Project `shop`, its task T-1 in session S-1, and another session. */
-function twoSessions(): Plan {
+/** Project `shop`, its task T-1 in session S-1, and another session with a task of its own. */
+function twoSessions(own: string, other: string): Plan {
   const project = sql`insert into projects (id, name, source, base_branch, settings, created_at) values ('shop', 'shop', '/nowhere/shop', 'main', '{}', 1)`;
   const session = (id: string, at: number) => sql`
     insert into sessions (id, project, task, agent, state, branch, not_included, demo, created_at, updated_at)
     values (${id}, 'shop', 'T-1', 'demo', 'running', 'tutti/T-1', '[]', 1, ${at}, ${at})`;
-  const task = sql`
+  const task = (id: string, of: string) => sql`
     insert into tasks (id, project, kind, state, priority, attempt, needs_left, ready_at, agent, session, created_at, updated_at)
-    values ('T-1', 'shop', 'agent', 'running', 0, 1, 0, 0, 'demo', 'S-1', 1, 1)`;
+    values (${id}, 'shop', 'agent', 'running', 0, 1, 0, 0, 'demo', ${of}, 1, 1)`;
+  const attempt = (id: string, of: string, hash: string) => sql`
+    insert into attempts (task, attempt, state, agent, session, runner, runner_epoch, token_hashes, started_at)
+    values (${id}, 1, 'running', 'demo', ${of}, 'runner-1', 1, ${hash}, 1)`;
   const spec = JSON.stringify({ kind: "agent", prompt: "go", agent: {}, includeDirty: false, env: {}, base: null });
   const details = sql`insert into task_details (task, title, spec, needs) values ('T-1', 'go', ${spec}, '[]')`;
   return {
-    statements: [project, session("S-1", 1), session("S-2", 2), task, details].map((text) => statement(text)),
+    statements: [
+      project,
+      session("S-1", 1),
+      session("S-2", 2),
+      task("T-1", "S-1"),
+      task("T-2", "S-2"),
+      details,
+      attempt("T-1", "S-1", own),
+      attempt("T-2", "S-2", other),
+    ].map((text) => statement(text)),
     events: [{ stream: "shop", type: "project.created", data: { id: "shop" } }],
   };
 }

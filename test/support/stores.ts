@@ -10,7 +10,7 @@ import { pino } from "pino";
 import type { z } from "zod";
 import type { Agent } from "../../src/agents/agent.ts";
 import { insertAgent } from "../../src/agents/store.ts";
-import { openArtifacts } from "../../src/artifacts/files.ts";
+import { openFileArtifacts } from "../../src/artifacts/files.ts";
 import { openDb } from "../../src/db/open.ts";
 import { sql, type Db, type Plan, type Sql } from "../../src/db/plan.ts";
 import { openPostgres } from "../../src/db/postgres.ts";
@@ -18,12 +18,14 @@ import { openSqlite } from "../../src/db/sqlite.ts";
 import { makeBus } from "../../src/events/bus.ts";
 import { assignReady, type AssignOptions } from "../../src/orchestrators/assign.ts";
 import type { OrchestratorOptions } from "../../src/orchestrators/orchestrators.ts";
+import { makeReady } from "../../src/orchestrators/look.ts";
 import { receive } from "../../src/orchestrators/receive.ts";
 import { findLease, takeLease, type Lease } from "../../src/orchestrators/store.ts";
 import { openProcesses } from "../../src/processes/open.ts";
 import { ProjectSettings } from "../../src/projects/project.ts";
 import { insertProject } from "../../src/projects/store.ts";
 import { execute, makeRegistry, type Actor, type Command } from "../../src/registry.ts";
+import { makeConnections, type Connections } from "../../src/runners/connections.ts";
 import { keepRunnerLease, type RunnerLease } from "../../src/runners/lease.ts";
 import type { Assignment, AttemptOutcome, FromRunner, ToRunner } from "../../src/runners/message.ts";
 import type { Services } from "../../src/services.ts";
@@ -120,7 +122,7 @@ async function openStore(databaseUrl: string | undefined): Promise<TestStore & {
     clock,
     bus,
     processes,
-    artifacts: await openArtifacts(home),
+    artifacts: await openFileArtifacts(home),
     workspaces: await openWorkspaces({ home, path, sandbox: "none", now: clock.now, personHome: folder }),
     detect: async () => ready,
     version: "0.0.0-test",
@@ -202,25 +204,26 @@ async function openStore(databaseUrl: string | undefined): Promise<TestStore & {
     },
     assignOptions: (runner, sent, of = db) => ({
       db: of,
-      runner: { id: runner.runner, epoch: runner.epoch },
+      connections: connectionsOf(runner, sent),
       url: "http://127.0.0.1:1",
       brokerOf: async () => null,
       now: clock.now,
-      send: (message) => void sent.push(message),
     }),
     orchestratorOptions: (runner, sent = []) => ({
       ...store.assignOptions(runner, sent),
       bus,
       holder: "this-server",
+      ownRunner: runner.runner,
       sweep: async () => {},
       log,
     }),
     async assign(project, runner) {
       const sent: ToRunner[] = [];
+      await makeReady({ db, now: clock.now });
       await assignReady(store.assignOptions(runner, sent), await store.conduct(project));
       return sent.flatMap((message) => (message.kind === "assign" ? [message] : []));
     },
-    tell: (message) => receive({ db, bus, artifacts: services.artifacts, now: clock.now, onPermission: () => {} }, message),
+    tell: (message) => receive({ db, bus, artifacts: services.artifacts, now: clock.now }, message),
     task: (id) => getTask(db.read, id),
     async call<I extends z.ZodType, O extends z.ZodType>(command: Command<I, O>, input: z.input<I>, more: CallOptions = {}) {
       const caller = { actor: more.actor ?? person, services };
@@ -253,6 +256,13 @@ const readyAgent: Omit<Agent, "name" | "limit"> = {
   settings: { command: ["true"], env: {}, credentials: "none", permissions: "ask" },
   detection: ready,
 };
+
+/** One runner that listens to this server. */
+function connectionsOf({ runner, epoch }: { runner: string; epoch: number }, sent: ToRunner[]): Connections {
+  const connections = makeConnections();
+  connections.add({ runner, epoch, send: (message) => void sent.push(message), close: () => {} });
+  return connections;
+}
 
 /** A person's repository with one commit: made once, then copied. */
 function copyRepository(folder: string, id: string): string {

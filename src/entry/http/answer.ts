@@ -23,7 +23,7 @@ export function problemOf(error: AppError): { status: number; headers: Record<st
     "content-length": Buffer.byteLength(body),
   };
   if (error.status === 401) headers["www-authenticate"] = "Bearer";
-  if (error.status === 429 || error.status === 503) headers["retry-after"] = 1;
+  if (error.status === 429 || error.status === 503) headers["retry-after"] = Math.max(1, Math.ceil((error.retryAfterMs ?? 0) / 1000));
   return { status: error.status, headers, body };
 }
 

@@ -5,7 +5,7 @@ import { AppError, invalidInput } from "../../errors.ts";
 export const maxBodyBytes = 4 * 1024 * 1024;
 
 /** The JSON value of a request's body; an empty body is an empty object. Throws AppError unsupported_media_type, too_large, invalid_input. */
-export async function readJson(request: IncomingMessage): Promise<unknown> {
+export async function readJson(request: IncomingMessage, limit = maxBodyBytes): Promise<unknown> {
   const type = request.headers["content-type"] ?? "";
   if (!/^application\/json\s*(;\s*charset=("?)utf-8\2\s*)?$/i.test(type)) {
     throw new AppError("unsupported_media_type", "the body must be JSON", {
@@ -16,7 +16,7 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   if (request.headers["content-encoding"] !== undefined) {
     throw new AppError("unsupported_media_type", "the body must not be compressed", { fix: ["send it without Content-Encoding"] });
   }
-  const text = await readText(request);
+  const text = await readText(request, limit);
   if (text === "") return {};
   try {
     return JSON.parse(text);
@@ -25,9 +25,9 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
-  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) throw tooLarge();
-  const bytes = await collect(request);
+async function readText(request: IncomingMessage, limit: number): Promise<string> {
+  if (Number(request.headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
+  const bytes = await collect(request, limit);
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
   } catch {
@@ -36,15 +36,15 @@ async function readText(request: IncomingMessage): Promise<string> {
 }
 
 /** Listens instead of iterating: leaving an iteration early would destroy the socket before the answer is sent. */
-function collect(request: IncomingMessage): Promise<Buffer> {
+function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     request.on("data", (chunk: Buffer) => {
       size += chunk.length;
-      if (size > maxBodyBytes) {
+      if (size > limit) {
         chunks.length = 0;
-        reject(tooLarge());
+        reject(tooLarge(limit));
       } else chunks.push(chunk);
     });
     request.on("end", () => resolve(Buffer.concat(chunks)));
@@ -53,5 +53,5 @@ function collect(request: IncomingMessage): Promise<Buffer> {
   });
 }
 
-const tooLarge = (): AppError =>
-  new AppError("too_large", `the body is larger than ${maxBodyBytes / 1024 / 1024} MB`, { fix: ["split it, or pass a file by reference"] });
+const tooLarge = (limit: number): AppError =>
+  new AppError("too_large", `the body is larger than ${limit / 1024 / 1024} MB`, { fix: ["split it, or pass a file by reference"] });

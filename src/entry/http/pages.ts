@@ -56,8 +56,8 @@ const policyOf = (nonce: string): string =>
     "frame-ancestors 'none'",
   ].join("; ");
 
-/** Everything that the API and MCP do not claim. */
-export const isPagePath = (path: string): boolean => !/^\/(?:api|mcp)(?:\/|$)/.test(path);
+/** Everything that the API, MCP and the runners' door do not claim. */
+export const isPagePath = (path: string): boolean => !/^\/(?:api|mcp|runner)(?:\/|$)/.test(path);
 
 /** Reads the built dashboard. Without one every page says how it is built. */
 export function openPages(folder: string): Pages {

@@ -10,6 +10,7 @@ const written: Record<string, Record<string, unknown>> = {
   "agent.update": { name: "fixer", limit: 2 },
   "approval.answer": { id: "A-1", answer: "yes" },
   "artifact.get": { id: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" },
+  "breaker.reset": { subject: "agent:fixer" },
   "event.list": { stream: "shop", limit: 20 },
   "flow.lint": { source: "name: greet\nsteps:\n  - id: hello\n    run: echo hello\n" },
   "link.redeem": { code: "k1yIM6ptW0VnkzpSLx0jW3nbgbqfXVKd6tC1Rrh4b9c" },

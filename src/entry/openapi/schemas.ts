@@ -5,6 +5,8 @@ import * as agents from "../../agents/agent.ts";
 import * as agentCards from "../../agents/overview.ts";
 import * as backends from "../../agents/backend.ts";
 import * as approvals from "../../approvals/approval.ts";
+import * as backups from "../../backups/backup.ts";
+import * as breakers from "../../breakers/breaker.ts";
 import * as events from "../../events/event.ts";
 import * as fleet from "../../fleet/fleet.ts";
 import * as flows from "../../flows/flow.ts";
@@ -35,6 +37,8 @@ const nouns: object[] = [
   agentCards,
   backends,
   approvals,
+  backups,
+  breakers,
   events,
   fleet,
   flows,
