@@ -1,12 +1,29 @@
 /** JSON with the keys of every object in order, so that equal data has one text and one hash, whatever made it. */
 export function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => (isObject(inner) ? inKeyOrder(inner) : inner)) ?? "null";
+  // Most data is in order as it was written: then it is not copied.
+  return JSON.stringify(isInOrder(value) ? value : inOrder(value)) ?? "null";
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !("toJSON" in value);
 
-function inKeyOrder(object: Record<string, unknown>): Record<string, unknown> {
-  const keys = Object.keys(object);
-  if (keys.every((key, index) => index === 0 || (keys[index - 1] ?? "") < key)) return object;
-  return Object.fromEntries(keys.toSorted().map((key) => [key, object[key]]));
+function isInOrder(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every(isInOrder);
+  if (!isObject(value)) return true;
+  let before: string | null = null;
+  for (const key of Object.keys(value)) {
+    if ((before !== null && key < before) || !isInOrder(value[key])) return false;
+    before = key;
+  }
+  return true;
+}
+
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.keys(value)
+      .toSorted()
+      .map((key) => [key, inOrder(value[key])]),
+  );
 }

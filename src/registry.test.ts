@@ -46,6 +46,19 @@ onBothStores((rule) => {
     assert.equal(await written(store, text), 2);
   });
 
+  rule("a frequent command asks only afterwards whether its key was used, and answers the same", async (store) => {
+    const [{ entry }, text, key] = [noteCommand(store), store.fresh("text"), store.fresh("key")];
+    const frequent = { ...entry, isFrequent: true };
+    const first = await store.call(frequent, { text }, { key });
+    assert.deepEqual(await store.call(frequent, { text }, { key }), first);
+    assert.equal(await written(store, text), 1);
+    await assert.rejects(store.call(frequent, { text: `${text} other` }, { key }), { code: "idempotency_mismatch" });
+    // What speaks against a repeat now did not when it was done: its answer stands.
+    const late = { ...frequent, decide: () => Promise.reject(new Error("too late")) };
+    assert.deepEqual(await store.call(late, { text }, { key }), first);
+    await assert.rejects(store.call(late, { text }, { key: store.fresh("key") }), /too late/);
+  });
+
   rule("requests with one key that come at the same moment write one row and get one answer", async (store) => {
     const [{ entry }, text, key] = [noteCommand(store), store.fresh("text"), store.fresh("key")];
     const answers = await Promise.all(Array.from({ length: 5 }, () => store.call(entry, { text }, { key })));

@@ -1,8 +1,22 @@
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 
+const pool = { bytes: randomBytes(0), used: 0 };
+
+/** Bytes of the system's randomness, fetched many at a time: a fetch costs the same for 32 as for 4,096. Each is used once. */
+function secretBytes(count: number): Buffer {
+  if (pool.used + count > pool.bytes.length) {
+    pool.bytes = randomBytes(4_096);
+    pool.used = 0;
+  }
+  const bytes = Buffer.from(pool.bytes.subarray(pool.used, pool.used + count));
+  pool.bytes.fill(0, pool.used, pool.used + count);
+  pool.used += count;
+  return bytes;
+}
+
 /** A fresh token: its public id, its text (shown once) and the hash that the store keeps. The secret has 256 random bits. */
 export function newToken(id: string = randomBytes(8).toString("hex")): { id: string; text: string; hash: string } {
-  const text = `tutti_${id}_${randomBytes(32).toString("base64url")}`;
+  const text = `tutti_${id}_${secretBytes(32).toString("base64url")}`;
   return { id, text, hash: hashToken(text) };
 }
 

@@ -45,8 +45,7 @@ export interface WireError {
   isUnknown: boolean;
 }
 
-/** The answers to all plans of so many messages. */
-export type FromWriter = { kind: "ready" } | { kind: "answers"; messages: number; answers: WireAnswer[] };
+export type FromWriter = { kind: "ready" } | { kind: "answers"; answers: WireAnswer[] };
 
 export const toWireError = (error: unknown, isUnknown = false): WireError => {
   const details = error as { message?: string; stack?: string; code?: string; errcode?: number };

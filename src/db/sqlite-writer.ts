@@ -59,64 +59,89 @@ interface Prepared {
   returnsRows: boolean;
 }
 
-/** By their number on the wire; a text is prepared when it is first run. */
-let texts: string[] = [];
-let prepared: (Prepared | undefined)[] = [];
-let preparedCount = 0;
+/** A statement's text, prepared when it is first run. */
+interface Text {
+  readonly text: string;
+  prepared: Prepared | null;
+}
+
+/** By their number on the wire. */
+let texts: Text[] = [];
+let preparedTexts: Text[] = [];
 
 /** Set once the disk failed in a COMMIT: what it holds is not known any more, so nothing is written until a restart has read it. */
 let broken: WireError | null = null;
 
 interface PlanToWrite {
-  statements: { text: number; expect: number; rows: SqlValue[][] }[];
+  statements: { text: Text; expect: number; rows: SqlValue[][] }[];
   events: [stream: string, type: string, task: string | null, run: string | null, session: string | null, data: string][];
 }
 
+/** Plans that wait for a transaction, in their order. */
+let waiting: PlanToWrite[] = [];
+let isClosing = false;
+
 port.on("message", (first: ToWriter) => {
-  const plans: PlanToWrite[] = [];
-  let messages = 0;
-  // What came in during the last transaction is taken at once: this is what makes a group.
-  for (let message: ToWriter | undefined = first; message; message = nextMessage()) {
-    if (message.kind === "close") {
-      writeAll(plans, messages);
-      db.close();
-      mark.close();
-      port.close();
-      return;
-    }
-    if (message.forget) {
-      // The plans so far still mean the old numbers.
-      writeAll(plans.splice(0), messages);
-      messages = 0;
-      texts = [];
-      forgetPrepared();
-    }
-    for (const text of message.texts) texts.push(text);
-    messages += 1;
-    unpack(message.plans, plans);
-    if (plans.length >= maxPlansInTransaction) break;
+  take(first);
+  // What came in during a transaction goes into the next one: this is what makes a group.
+  while (waiting.length > 0) {
+    const size = groupSize();
+    const group = waiting.slice(0, size);
+    waiting = waiting.slice(size);
+    port.postMessage({ kind: "answers", answers: writeGroup(group) });
+    for (let message = nextMessage(); message; message = nextMessage()) take(message);
   }
-  writeAll(plans, messages);
+  if (!isClosing) return;
+  db.close();
+  mark.close();
+  port.close();
 });
 
 const nextMessage = (): ToWriter | undefined => receiveMessageOnPort(port)?.message as ToWriter | undefined;
 
-function writeAll(plans: PlanToWrite[], messages: number): void {
-  if (plans.length > 0) port.postMessage({ kind: "answers", messages, answers: writeGroup(plans) });
+function take(message: ToWriter): void {
+  if (message.kind === "close") {
+    isClosing = true;
+    return;
+  }
+  // Plans that wait hold their texts themselves.
+  if (message.forget) texts = [];
+  for (const text of message.texts) texts.push({ text, prepared: null });
+  unpack(message.plans, waiting);
+}
+
+/** How long a plan and a COMMIT took lately, ms. */
+let planMs = 0.05;
+let commitMs = 0.1;
+const slowCommitMs = 0.7;
+const groupMs = 3;
+
+/**
+ * Where a COMMIT is slow, everything that waits goes into one. Where it is fast, groups are small: whoever waits for the first of them
+ * goes on while the next is written, so that both threads are at work.
+ */
+const groupSize = (): number => (commitMs > slowCommitMs ? maxPlansInTransaction : Math.max(8, Math.ceil(groupMs / planMs)));
+
+/** Remembers how long it took, the newest for a fifth. */
+function measure(began: number, planned: number, committed: number, plans: number): void {
+  planMs += ((planned - began) / plans - planMs) / 5;
+  commitMs += (committed - planned - commitMs) / 5;
 }
 
 /** The plans of one message, behind those that are there. */
 function unpack({ shape, values }: WirePlans, plans: PlanToWrite[]): void {
   let [place, value] = [0, 0];
-  const take = (count: number): SqlValue[] => values.slice(value, (value += count));
+  const cells = (count: number): SqlValue[] => values.slice(value, (value += count));
   while (place < shape.length) {
     const [statementCount = 0, eventCount = 0] = [shape[place], shape[place + 1]];
     place += 2;
     const statements = Array.from({ length: statementCount }, () => {
       const [text = 0, expect = 0, runs = 0, width = 0] = shape.slice(place, (place += 4));
-      return { text, expect, rows: Array.from({ length: runs }, () => take(width)) };
+      const known = texts[text];
+      if (!known) throw new Error(`statement ${text} was never sent`);
+      return { text: known, expect, rows: Array.from({ length: runs }, () => cells(width)) };
     });
-    plans.push({ statements, events: Array.from({ length: eventCount }, () => take(6) as PlanToWrite["events"][number]) });
+    plans.push({ statements, events: Array.from({ length: eventCount }, () => cells(6) as PlanToWrite["events"][number]) });
   }
 }
 
@@ -154,6 +179,7 @@ function tryBegin(): WireError | null {
 function writeTransaction(plans: PlanToWrite[]): WireAnswer[] {
   const heads = new Map<string, Head>();
   const together: WireAnswer[] = [];
+  const began = performance.now();
   for (const plan of plans) {
     const answer = tryPlan(plan, heads);
     together.push(answer);
@@ -161,7 +187,9 @@ function writeTransaction(plans: PlanToWrite[]): WireAnswer[] {
     db.exec("rollback");
     return plans.length === 1 ? together : writeApart(plans);
   }
+  const planned = performance.now();
   finish(heads);
+  measure(began, planned, performance.now(), plans.length);
   return together;
 }
 
@@ -221,27 +249,22 @@ function tryPlan(plan: PlanToWrite, heads: Map<string, Head>): WireAnswer {
 }
 
 /** Rows touched, or returned when the statement returns any columns, over all the times that it runs. */
-function run(number: number, rows: SqlValue[][]): number {
-  const { statement, returnsRows } = prepare(number);
+function run(text: Text, rows: SqlValue[][]): number {
+  const { statement, returnsRows } = text.prepared ?? prepare(text);
   let touched = 0;
   for (const values of rows) touched += returnsRows ? statement.all(...values).length : Number(statement.run(...values).changes);
   return touched;
 }
 
-function prepare(number: number): Prepared {
-  const found = prepared[number];
-  if (found) return found;
-  if (preparedCount >= maxPrepared) forgetPrepared();
-  const statement = db.prepare(texts[number] ?? "");
-  const made = { statement, returnsRows: statement.columns().length > 0 };
-  prepared[number] = made;
-  preparedCount += 1;
-  return made;
-}
-
-function forgetPrepared(): void {
-  prepared = [];
-  preparedCount = 0;
+function prepare(text: Text): Prepared {
+  if (preparedTexts.length >= maxPrepared) {
+    for (const old of preparedTexts) old.prepared = null;
+    preparedTexts = [];
+  }
+  const statement = db.prepare(text.text);
+  text.prepared = { statement, returnsRows: statement.columns().length > 0 };
+  preparedTexts.push(text);
+  return text.prepared;
 }
 
 /** Numbers a plan's events; the new heads count only when all of them are in. Answers the time and the numbers. */

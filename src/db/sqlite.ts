@@ -42,7 +42,6 @@ interface Pending {
 
 const oldestSafe = [3, 51, 3];
 const maxTexts = 2000;
-const mostUnderWay = 2;
 
 /** Throws AppError failed for a SQLite before 3.51.3: its WAL can corrupt a store while it is checkpointed. */
 export function refuseUnsafeSqlite(version: string): void {
@@ -202,27 +201,20 @@ async function startWriter(options: SqliteOptions): Promise<Writer> {
   await whenReady(worker);
   let collected: Pending[] = [];
   let sent: Pending[] = [];
-  /** Messages that the writer has and has not answered. */
-  let underWay = 0;
   let tellEvents: Parameters<Writer["onEvents"]>[0] = () => undefined;
   let died: AppError | null = null;
   const send = makeSender(worker);
 
-  /** While the writer has one message in work and one that waits, more are gathered: what comes in meanwhile is one group. */
   function flush(): void {
-    if (collected.length === 0 || underWay >= mostUnderWay) return;
     const batch = collected;
     collected = [];
     sent = sent.length === 0 ? batch : sent.concat(batch);
-    underWay += 1;
     send(batch.map(({ plan }) => plan));
   }
 
-  function takeAnswers({ messages, answers }: Extract<FromWriter, { kind: "answers" }>): void {
+  function takeAnswers(answers: WireAnswer[]): void {
     const answered = sent.slice(0, answers.length);
     sent = sent.slice(answers.length);
-    underWay -= messages;
-    flush();
     if (sent.length + collected.length === 0) worker.unref();
     const results = answers.map((answer, index) => settle(answered[index], answer));
     tellEvents(results.flat());
@@ -235,7 +227,7 @@ async function startWriter(options: SqliteOptions): Promise<Writer> {
   }
 
   worker.on("message", (message: FromWriter) => {
-    if (message.kind === "answers") takeAnswers(message);
+    if (message.kind === "answers") takeAnswers(message.answers);
   });
   worker.on("error", fail);
   worker.on("exit", () => fail(new Error("the writer's thread has ended")));

@@ -76,6 +76,7 @@ const nounTexts: Record<string, string> = {
   backup: "Everything as it was in one moment, as a folder of files.",
   breaker: "Agents and providers that keep failing are held back for a while.",
   channel: "Where notifications go.",
+  "dead-letter": "Tasks that ended in vain: why, and how often each reason.",
   delivery: "Notifications that were sent, or are tried again.",
   description: "What can be had without a token: whether the server is there, and this description.",
   event: "State changes, in order, per project.",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { done, ended, failed, onBothStores, stateOf, waitsForLock, type TestStore } from "../../test/support/stores.ts";
 import { actorOf } from "../access/authenticate.ts";
-import { sql } from "../db/plan.ts";
+import { sql, type Db } from "../db/plan.ts";
 import type { ToRunner } from "../runners/message.ts";
 import { createTask } from "../tasks/commands.ts";
 import { assignReady } from "./assign.ts";
@@ -153,6 +153,35 @@ onBothStores((rule, kind) => {
       (await store.assign(project, runner)).map((given) => given.task),
       [task.id],
     );
+  });
+
+  rule("what changed between the look and the start is not started", async (store) => {
+    const changes = [
+      sql`ready = 0`,
+      sql`needs_left = 1`,
+      sql`cancel_requested = 1`,
+      sql`attempt = attempt + 1`,
+      sql`state = 'cancelled'`,
+      sql`priority = 1`,
+    ];
+    const given: number[] = [];
+    for (const change of changes) {
+      const [project, agent, runner] = [await store.project(), await store.agent(), await store.runner()];
+      const { id } = await queue(store, project, agent);
+      const lease = await store.conduct(project);
+      const sent: ToRunner[] = [];
+      // Another server's write, committed after the look and before the start.
+      const db: Db = {
+        ...store.db,
+        async commit(plan) {
+          await store.write({ statements: [{ sql: sql`update tasks set ${change} where id = ${id}`, expect: 1 }], events: [] });
+          return await store.db.commit(plan);
+        },
+      };
+      given.push(await assignReady(store.assignOptions(runner, sent, db), lease));
+      assert.equal(sent.length, given.at(-1));
+    }
+    assert.deepEqual(given, [0, 0, 0, 0, 0, 1], "the last change is the control: it is none of the start's conditions");
   });
 
   rule("a task waits for its retry's time, and then goes on in the same session with the next attempt", async (store) => {

@@ -15,6 +15,7 @@ const Id = z.object({ id: z.string() });
 
 export const createTask = command({
   name: "task.create",
+  isFrequent: true,
   help: "Queue a prompt for an agent; the result is a branch in the person's repository.",
   input: z.strictObject({
     project: z.string(),
@@ -103,10 +104,19 @@ function newTask(
   };
 }
 
+/** Projects that were seen: they are never removed. By their store, as a process may have several. */
+const seen = new WeakMap<Reader, Set<string>>();
+
 /** Throws AppError not_found with the names that there are. */
 async function mustExist(read: Reader, what: "project" | "agent", name: string): Promise<void> {
+  const projects = seen.get(read) ?? new Set<string>();
+  seen.set(read, projects);
+  if (what === "project" && projects.has(name)) return;
   const found = what === "project" ? sql`select 1 from projects where id = ${name}` : sql`select 1 from agents where name = ${name}`;
-  if (await read.one(found)) return;
+  if (await read.one(found)) {
+    if (what === "project") projects.add(name);
+    return;
+  }
   const rows =
     what === "project"
       ? await read.all<{ name: string }>(sql`select id as name from projects order by id limit 100`)

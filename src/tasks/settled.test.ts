@@ -4,7 +4,7 @@ import { sql } from "../db/plan.ts";
 import { planTaskEnd } from "../flows/progress.ts";
 import type { RunnerLease } from "../runners/lease.ts";
 import type { Assignment, AttemptOutcome } from "../runners/message.ts";
-import { createTask } from "./commands.ts";
+import { createTask, stopTask } from "./commands.ts";
 import { usualRetry } from "./retry.ts";
 
 const maxAttempts = usualRetry.attempts;
@@ -101,6 +101,46 @@ onBothStores((rule) => {
       for (const assignment of (await assign()).values()) await end(assignment, done());
     }
   });
+
+  rule("an end that was decided before another task came to wait for it is decided again", async (store) => {
+    const { queue, assign, end, stateOf, runner } = await makeBench(store);
+    const need = await queue();
+    const given = (await assign()).get(need);
+    const fence = { task: need, attempt: 1, runner: runner.runner, runnerEpoch: runner.epoch };
+    const late = await planTaskEnd(store.db, await store.task(need), done(), { fence, leaseHeld: true, now: 1 });
+    const waits = await queue(need);
+    assert.deepEqual(await store.db.commit(late), { kind: "conflict", statement: 1 });
+    assert.equal(await end(given, done()), true);
+    assert.equal(await stateOf(waits), "queued new 0");
+  });
+
+  rule("an end that was decided before the task was stopped is decided again", async (store) => {
+    const { queue, assign, end, stateOf, runner } = await makeBench(store);
+    const id = await queue();
+    const given = (await assign()).get(id);
+    const fence = { task: id, attempt: 1, runner: runner.runner, runnerEpoch: runner.epoch };
+    const late = await planTaskEnd(store.db, await store.task(id), failed(true), { fence, leaseHeld: true, now: 1 });
+    await store.call(stopTask, { id });
+    assert.deepEqual(await store.db.commit(late), { kind: "conflict", statement: 1 });
+    assert.equal(await end(given, failed(true)), true);
+    assert.equal(await stateOf(id), "cancelled person 0");
+  });
+
+  rule(
+    "a waiting task's end that was decided before another came to wait for it, or before it was stopped, is decided again",
+    async (store) => {
+      const { queue, stateOf } = await makeBench(store);
+      const options = { fence: null, leaseHeld: false, now: 1 };
+      const need = await queue();
+      const late = await planTaskEnd(store.db, await store.task(need), failed(), options);
+      const waits = await queue(need);
+      assert.deepEqual(await store.db.commit(late), { kind: "conflict", statement: 0 });
+      const later = await planTaskEnd(store.db, await store.task(waits), failed(), options);
+      await store.call(stopTask, { id: waits });
+      assert.deepEqual(await store.db.commit(later), { kind: "conflict", statement: 0 });
+      assert.deepEqual([await stateOf(need), await stateOf(waits)], ["queued new 0", "queued needs 1"]);
+    },
+  );
 
   rule("an end that was decided before the attempt was over is refused by the task's own row", async (store) => {
     const { queue, assign, end, runner } = await makeBench(store);

@@ -79,17 +79,20 @@ const common = {
     .describe("the commit to work from; null: the head of the project's base branch when the work starts"),
 };
 
+/** Work for an agent. */
+export const AgentSpec = z.object({
+  kind: z.literal("agent"),
+  prompt: z.string().min(1),
+  agent: AgentSelector.default({}),
+  output: z.record(z.string(), z.unknown()).optional().describe("JSON Schema that the answer must fit"),
+  check: Check.optional(),
+  includeDirty: z.boolean().default(false),
+  ...common,
+});
+
 /** What is to be done. The kind decides which part of the runner does it. */
 export const TaskSpec = z.discriminatedUnion("kind", [
-  z.object({
-    kind: z.literal("agent"),
-    prompt: z.string().min(1),
-    agent: AgentSelector.default({}),
-    output: z.record(z.string(), z.unknown()).optional().describe("JSON Schema that the answer must fit"),
-    check: Check.optional(),
-    includeDirty: z.boolean().default(false),
-    ...common,
-  }),
+  AgentSpec,
   z.object({
     kind: z.literal("run"),
     run: z

@@ -21,6 +21,7 @@ test("an event touches the lists of its noun, and of one thing's answers only th
   assert.ok(isStaleBy(event({}), ["task.get", { id: "T-1" }]));
   assert.ok(!isStaleBy(event({}), ["task.get", { id: "T-2" }]));
   assert.ok(isStaleBy(event({}), ["inbox.list", {}]));
+  assert.ok(isStaleBy(event({}), ["dead-letter.list", {}]));
   assert.ok(!isStaleBy(event({}), ["token.list", {}]));
 });
 
@@ -31,6 +32,6 @@ test("an answer about another kind of thing is not judged by this thing's id", (
 });
 
 test("every kind of event says what it touches, or is known to touch nothing that is shown", () => {
-  const quiet = ["orchestrator", "runner"];
+  const quiet = ["orchestrator", "runner", "backup", "store"];
   for (const type of EventType.options) assert.ok(isKnownNoun(nounOf(type)) || quiet.includes(nounOf(type)), type);
 });

@@ -6,7 +6,7 @@ const touchedBy: Record<string, readonly string[]> = {
   project: ["project", "fleet", "task"],
   agent: ["agent", "fleet"],
   provider: ["provider", "agent"],
-  task: ["task", "fleet", "inbox", "project", "agent", "session"],
+  task: ["task", "dead-letter", "fleet", "inbox", "project", "agent", "session"],
   session: ["session", "fleet", "task"],
   turn: ["session", "task", "fleet"],
   run: ["run", "inbox", "fleet", "project"],
