@@ -138,30 +138,46 @@ export async function deliverAttempts(options: MessageOptions & Pick<AssignOptio
   // What was said while we read may not be there yet.
   for (const key of before) if (!current.has(key.replace(stopMark, ""))) told.delete(key);
   for (const row of rows) {
-    const key = keyOf({ task: row.id, attempt: row.attempt });
+    const attempt = { task: row.id, attempt: row.attempt };
+    const key = keyOf(attempt);
     if (told.has(key) || coming.has(key)) continue;
-    told.add(key);
-    const project = await findProject(db.read, row.project);
-    if (!project || row.session === null) continue;
-    const agent: Agent | null = row.agent === null ? null : await findAgent(db.read, row.agent);
-    const { id: task, attempt, session } = row;
-    const token = agent && newAgentToken(task, attempt);
-    if (token) await db.commit({ statements: [addAgentToken(task, attempt, token.hash)], events: [] });
-    const spec = JSON.parse(row.spec) as TaskSpec;
-    if (spec.kind === "agent" && row.follow_up !== null) spec.prompt = row.follow_up;
-    const { session_branch: branch, vendor_session: vendorSession, session_runner: runner, base, commit_id: commit } = row;
-    const start: MessageStart = {
-      task: row,
-      spec,
-      agent,
-      attempt,
-      session: { id: session, branch, isNew: false, vendorSession, runner, base, commit },
-      runner: { id: connection.runner, epoch: connection.epoch, capacity: null, active: 0, isHere: true },
-      token,
-    };
-    const settings = ProjectSettings.parse(JSON.parse(project.settings));
-    connection.send(await assignmentOf(options, { project, settings }, start, await pastOf(db.read, session)));
+    const tell = willDeliver(connection, attempt);
+    // It counts as told when it was sent, not before: should the store be away just now, the next look makes the message.
+    let message: Assignment | null = null;
+    try {
+      message = await messageAgain(options, connection, row);
+    } finally {
+      tell(message);
+    }
   }
+}
+
+async function messageAgain(
+  options: MessageOptions & Pick<AssignOptions, "now">,
+  { runner: id, epoch }: Connection,
+  row: AttemptInHand,
+): Promise<Assignment | null> {
+  const { db } = options;
+  const { id: task, attempt, session } = row;
+  const project = await findProject(db.read, row.project);
+  if (!project || session === null) return null;
+  const agent: Agent | null = row.agent === null ? null : await findAgent(db.read, row.agent);
+  const token = agent && newAgentToken(task, attempt);
+  if (token) await db.commit({ statements: [addAgentToken(task, attempt, token.hash)], events: [] });
+  const spec = JSON.parse(row.spec) as TaskSpec;
+  if (spec.kind === "agent" && row.follow_up !== null) spec.prompt = row.follow_up;
+  const { session_branch: branch, vendor_session: vendorSession, session_runner: runner, base, commit_id: commit } = row;
+  const start: MessageStart = {
+    task: row,
+    spec,
+    agent,
+    attempt,
+    session: { id: session, branch, isNew: false, vendorSession, runner, base, commit },
+    runner: { id, epoch, capacity: null, active: 0, isHere: true },
+    token,
+  };
+  const settings = ProjectSettings.parse(JSON.parse(project.settings));
+  return await assignmentOf(options, { project, settings }, start, await pastOf(db.read, session));
 }
 
 /** Tells a connected runner once of each attempt that somebody wants to end. */
