@@ -54,8 +54,7 @@ async function main(words: string[]): Promise<number> {
 
 async function judgeAll(mutants: Mutant[], folder: string, signal: AbortSignal): Promise<number> {
   const copies = Array.from({ length: atOnce }, (_, index) => copySource(join(folder, String(index))));
-  const tests = [...new Set(mutants.flatMap((mutant) => mutant.test))];
-  const healthy = await runTests(copies[0] ?? "", tests, atOnce, signal);
+  const healthy = await runHealthy(mutants, copies[0] ?? "", signal);
   if (countsOf(healthy.flatMap((file) => file.cases)).failed > 0) {
     console.log(`${failures(healthy)}\nThe tests fail without any mutant: that has to be mended first.`);
     return 1;
@@ -73,6 +72,20 @@ async function judgeAll(mutants: Mutant[], folder: string, signal: AbortSignal):
   const caught = verdicts.filter((verdict) => verdict.caughtBy !== null).length;
   console.log(`\ncaught ${caught} of ${mutants.length}`);
   return caught === mutants.length ? 0 : 1;
+}
+
+/** What all mutants run, without a mutant: files of which somebody wants all tests, and of the others the tests that are wanted. */
+async function runHealthy(mutants: Mutant[], copy: string, signal: AbortSignal): Promise<FileResult[]> {
+  const whole = new Set(mutants.flatMap(({ test, only }) => (only === undefined ? test : [])));
+  const results = await runTests(copy, { test: [...whole] }, atOnce, signal);
+  const seen = new Set<string>();
+  for (const { test, only } of mutants) {
+    const key = JSON.stringify([test, only]);
+    if (only === undefined || seen.has(key) || test.every((file) => whole.has(file))) continue;
+    seen.add(key);
+    results.push(...(await runTests(copy, { test, only }, atOnce, signal)));
+  }
+  return results;
 }
 
 /** The working tree without what git ignores; the packages are linked, not copied. */
@@ -95,16 +108,19 @@ async function judge(mutant: Mutant, copy: string, signal: AbortSignal): Promise
   const started = Date.now();
   writeFileSync(file, applyMutant(mutant, source));
   try {
-    const files = await runTests(copy, mutant.test, 1, signal);
+    const files = await runTests(copy, mutant, 1, signal);
     return { mutant, caughtBy: signal.aborted ? null : redTest(files), ms: Date.now() - started };
   } finally {
     writeFileSync(file, source);
   }
 }
 
-async function runTests(copy: string, tests: string[], concurrency: number, signal: AbortSignal): Promise<FileResult[]> {
-  const { files } = await runFiles(tests, { root: copy, concurrency, coverage: false, signal, timeout: 60_000, onFile: () => {} });
-  return files;
+type Wanted = Pick<Mutant, "test" | "only">;
+
+async function runTests(copy: string, { test, only }: Wanted, concurrency: number, signal: AbortSignal): Promise<FileResult[]> {
+  if (test.length === 0) return [];
+  const options = { root: copy, concurrency, coverage: false, signal, timeout: 60_000, only, onFile: () => {} };
+  return (await runFiles(test, options)).files;
 }
 
 /** A file that does not even load proves nothing about the guard, so only files in which tests ran are looked at. */

@@ -47,6 +47,7 @@ import { keepRunnerLease } from "./runners/lease.ts";
 import { makeLocalLink } from "./runners/link.ts";
 import type { FromRunner } from "./runners/message.ts";
 import { homeId, openMachine, runnerOf } from "./runners/open.ts";
+import { keepOwnRunner } from "./runners/own.ts";
 import { startRunner } from "./runners/runner.ts";
 import { readIfThere, writeSecretFile } from "./secret-file.ts";
 import type { Services } from "./services.ts";
@@ -175,13 +176,15 @@ async function wire(config: Config, started: (() => Promise<void> | void)[], sto
   for (const { url } of [http, broker]) outbound.serve(url);
 
   if (ownRunner) {
-    const lease = await keepRunnerLease(db, runnerId, randomUUID(), { home: instance, capacity: config.capacity });
-    started.push(() => lease.stop());
-    const link = makeLocalLink();
-    link.server.receive(take);
-    const runner = startRunner({ link: link.runner, lease, log, tools: machine.tools(artifacts) });
-    started.push(() => runner.stop());
-    connections.add({ runner: runnerId, epoch: lease.epoch, send: (message) => link.server.send(message), close: () => {} });
+    const own = await keepOwnRunner(async () => {
+      const lease = await keepRunnerLease(db, runnerId, randomUUID(), { home: instance, capacity: config.capacity });
+      const link = makeLocalLink();
+      link.server.receive(take);
+      const runner = startRunner({ link: link.runner, lease, log, tools: machine.tools(artifacts) });
+      const send = link.server.send;
+      return { lease, runner, leave: connections.add({ runner: runnerId, epoch: lease.epoch, send, close: () => {} }) };
+    }, log);
+    started.push(() => own.stop());
   }
   const agents = rememberAgents(db.read, bus);
   started.push(() => agents.stop());

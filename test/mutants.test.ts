@@ -20,8 +20,11 @@ test("a mutant whose text is gone, stands twice, or leaves no program is an erro
   assert.throws(() => applyMutant({ ...mutant, replace: "if (" }, source), /no valid program/);
 });
 
-test("a mutant that names a missing file, and two of one name, are errors", () => {
+test("a mutant that names a missing file or test, and two of one name, are errors", () => {
   const [missing, twice] = [problemsOf([mutant], root), problemsOf([mutant, mutant], root)];
   assert.match(missing[0] ?? "", /ENOENT/);
+  const [real] = readMutants(root);
+  assert.ok(real);
+  assert.match(problemsOf([{ ...real, only: "a test that nobody wrote" }], root)[0] ?? "", /no test of .* is called/);
   assert.match(twice[0] ?? "", /two mutants are called/);
 });

@@ -3,13 +3,17 @@ import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { z } from "zod";
 
-/** One guard, taken out: a text of a source file, what to put in its place, and the tests of which one must turn red. */
+/**
+ * One guard, taken out: a text of a source file, what to put in its place, and the tests of which one must turn red. `only`, a part of
+ * a test's name, spares long files their other tests.
+ */
 const Mutant = z.strictObject({
   name: z.string().min(1),
   file: z.string().regex(/^(?:dashboard\/)?src\//),
   find: z.string().min(1),
   replace: z.string(),
   test: z.array(z.string().endsWith(".test.ts")).min(1),
+  only: z.string().min(1).optional(),
 });
 export type Mutant = z.infer<typeof Mutant>;
 
@@ -42,7 +46,9 @@ export function problemsOf(mutants: Mutant[], root: string): string[] {
 
 function problemOf(mutant: Mutant, root: string): string[] {
   try {
-    for (const test of mutant.test) readFileSync(join(root, test));
+    const tests = mutant.test.map((test) => readFileSync(join(root, test), "utf8"));
+    if (mutant.only !== undefined && !tests.some((text) => text.includes(mutant.only ?? "")))
+      return [`"${mutant.name}": no test of ${mutant.test.join(", ")} is called "${mutant.only}"`];
     applyMutant(mutant, readFileSync(join(root, mutant.file), "utf8"));
     return [];
   } catch (error) {

@@ -22,6 +22,8 @@ interface RunOptions {
   signal: AbortSignal;
   /** One test may take this long, in milliseconds. */
   timeout: number;
+  /** Only the tests whose name holds this. */
+  only?: string | undefined;
   onFile: (result: FileResult) => void;
 }
 
@@ -31,7 +33,7 @@ interface RunOptions {
  * @returns what ran, and the coverage of `src/` when it was asked for
  */
 export async function runFiles(files: string[], options: RunOptions): Promise<{ files: FileResult[]; coverage: FileCoverage[] }> {
-  const { root, concurrency, coverage, signal, timeout, onFile } = options;
+  const { root, concurrency, coverage, signal, timeout, only, onFile } = options;
   const results = new Results((file) => relative(root, file));
   let covered: FileCoverage[] = [];
   const events = run({
@@ -40,6 +42,7 @@ export async function runFiles(files: string[], options: RunOptions): Promise<{ 
     concurrency,
     timeout,
     signal,
+    ...(only === undefined ? {} : { testNamePatterns: [new RegExp(RegExp.escape(only))] }),
     execArgv: ["--import", join(import.meta.dirname, "test-process.ts")],
     coverage,
     coverageIncludeGlobs: ["src/**"],

@@ -13,7 +13,8 @@ export function connectionConfig(url: string, name: string): ClientConfig {
     connectionTimeoutMillis: 5_000,
     statement_timeout: 15_000,
     lock_timeout: 5_000,
-    idle_in_transaction_session_timeout: 15_000,
+    // A server that is frozen between two statements holds its streams' locks: not longer than others can wait for them.
+    idle_in_transaction_session_timeout: 3_000,
     // Our own clock over all of that, for a network that swallows everything.
     query_timeout: 30_000,
     types: { getTypeParser: getTypeParser as typeof types.getTypeParser },

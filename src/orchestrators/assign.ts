@@ -11,6 +11,7 @@ import type { Connections } from "../runners/connections.ts";
 import type { Assignment } from "../runners/message.ts";
 import type { BrokerAccess } from "../models/model.ts";
 import { readLane, readLimits, type Lane } from "../tasks/lane.ts";
+import { runnerLeaseFence } from "../tasks/store.ts";
 import type { Reason, TaskSpec } from "../tasks/task.ts";
 import { chooseRunner, type RunnerLoad } from "./choose-runner.ts";
 import { chooseWork, roomFor, type Given, type Held, type LaneView, type Room } from "./choose.ts";
@@ -353,6 +354,10 @@ function planStarts(lease: Lease, starts: Start[], now: number): Plan {
   const plan = emptyPlan();
   plan.statements.push(
     orchestratorFence(lease),
+    // Given to a life of a runner that is over, an attempt would be lost at once.
+    ...[...new Map(starts.map(({ runner }) => [runner.id, runner])).values()].map(({ id, epoch }) =>
+      runnerLeaseFence({ runner: id, runnerEpoch: epoch }),
+    ),
     startTasks(
       ...starts.map(({ task, attempt, agent, session, runner }) => ({
         id: task.id,

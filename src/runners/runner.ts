@@ -145,8 +145,8 @@ async function runAttempt(options: RunOptions): Promise<void> {
     signal: controller.signal,
     async tell(kind, fields) {
       const number = (told += 1);
-      const taken = lease.holds() && (await link.tell({ kind, ...fence, number, ...fields } as unknown as FromRunner));
-      if (taken) return;
+      const message = { kind, ...fence, number, ...fields } as unknown as FromRunner;
+      if (await tellWhileHeld(link, lease, message, controller.signal)) return;
       const over = new AttemptStop("over");
       controller.abort(over);
       throw over;
@@ -188,6 +188,19 @@ function whileHeld(tools: RunnerTools, lease: RunnerLease): RunnerTools {
       },
     });
   return { ...tools, workspaces: guard(tools.workspaces), processes: guard(tools.processes) };
+}
+
+/** A store that is away for a moment is no failure of the agent: told again, under the same number, as long as the lease holds. */
+async function tellWhileHeld(link: RunnerEnd, lease: RunnerLease, message: FromRunner, signal: AbortSignal): Promise<boolean> {
+  while (lease.holds()) {
+    try {
+      return await link.tell(message);
+    } catch (error) {
+      if (!toAppError(error).retryable || signal.aborted) throw error;
+      await wait(reportAgainMs);
+    }
+  }
+  return false;
 }
 
 /** What an agent did must not get lost because the store is away or its disk is full: told again until the lease is over. */
