@@ -23,7 +23,7 @@ function lives(): { begin: () => Promise<Life>; lose(life: number): void; told: 
         epoch: number,
         lost: lost.signal,
         holds: () => !lost.signal.aborted,
-        drain: () => {},
+        drain: async () => {},
         stop: async () => void told.push(`lease ${number} back`),
       };
       const runner = { active: () => 0, drain: async () => {}, stop: async () => void told.push(`stop ${number}`) };
