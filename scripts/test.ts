@@ -16,7 +16,9 @@ const root = dirname(import.meta.dirname);
 const onlyByName = ["test/agents/", "test/slow/"];
 
 function chooseFiles(filters: string[]): string[] {
-  const all = globSync(["src/**/*.test.ts", "test/**/*.test.ts", "dashboard/src/**/*.test.ts", "bench/*.test.ts"], { cwd: root }).toSorted();
+  const all = globSync(["src/**/*.test.ts", "test/**/*.test.ts", "dashboard/src/**/*.test.ts", "bench/*.test.ts"], {
+    cwd: root,
+  }).toSorted();
   if (filters.length === 0) return all.filter((file) => !onlyByName.some((folder) => file.startsWith(folder)));
   return all.filter((file) => filters.some((filter) => file.includes(filter.replace(/^\.\//, ""))));
 }

@@ -32,7 +32,6 @@ export interface ArtifactStore extends Artifacts {
 
 /** In bytes. A session's are those of all artifacts that its rows name. */
 export const artifactLimits = { each: 1024 ** 3, session: 5 * 1024 ** 3 };
-type ArtifactLimits = typeof artifactLimits;
 
 /** How long an artifact that nothing references is kept: much longer than it takes from a put to the row that names it. */
 export const unreferencedMs = 24 * 60 * 60 * 1000;

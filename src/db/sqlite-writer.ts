@@ -21,7 +21,7 @@ const db = new DatabaseSync(start.file, { timeout: 5000 });
 // A savepoint's journal in memory: in a file it costs more than the plan. Checkpoints seldom: pages that are hot are copied once for many
 // commits; the log stays below 64 MB.
 db.exec(
-  "pragma synchronous = full; pragma cache_size = -64000; pragma temp_store = memory; pragma wal_autocheckpoint = 8000; pragma journal_size_limit = 67108864",
+  "pragma synchronous = full; pragma cache_size = -32000; pragma temp_store = memory; pragma wal_autocheckpoint = 8000; pragma journal_size_limit = 67108864",
 );
 db.function("tutti_now", () => now());
 

@@ -6,7 +6,7 @@ import { planTrial } from "../breakers/count.ts";
 import { openBreakers } from "../breakers/store.ts";
 import { defineRows, emptyPlan, list, sql, statement, type Db, type Plan } from "../db/plan.ts";
 import { ProjectSettings } from "../projects/project.ts";
-import type { Candidate } from "../router/route.ts";
+import { wantedBy, type Candidate } from "../router/route.ts";
 import type { Connections } from "../runners/connections.ts";
 import type { Assignment } from "../runners/message.ts";
 import type { BrokerAccess } from "../models/model.ts";
@@ -17,14 +17,15 @@ import { chooseRunner, type RunnerLoad } from "./choose-runner.ts";
 import { chooseWork, roomFor, type Given, type Held, type LaneView, type Room } from "./choose.ts";
 import { assignmentOf, pastOf, willDeliver } from "./deliver.ts";
 import {
-  countActive,
+  countByAgent,
+  countByRunner,
+  countInProject,
   findProject,
   listAway,
   listLanes,
   listReady,
   listRunners,
   orchestratorFence,
-  type ActiveCount,
   type Lease,
   type ProjectRow,
   type ReadyTask,
@@ -65,38 +66,44 @@ export async function assignReady(options: AssignOptions, lease: Lease): Promise
   const project = await findProject(db.read, lease.project);
   if (!project) return 0;
   const settings = ProjectSettings.parse(JSON.parse(project.settings));
-  const active = await countActive(db.read);
-  const room = await roomOf(options, project.id, settings.limit, active);
+  const lanes = texts.map(readLane);
+  const room = await roomOf(options, project.id, settings.limit, lanes);
   const views = await viewLanes(options, project.id, texts, room);
   const { given, held } = chooseWork(views.lanes, room);
   for (const [index, why] of held) views.held.set(views.texts[index] ?? "", why);
-  const placed = await placeOnRunners(options, given, active);
+  const placed = await placeOnRunners(options, given);
   if (placed.held) for (const text of views.texts) views.held.set(text, placed.held);
   const count = await giveOut(options, lease, { project, settings }, placed.work);
   await noteHeld(db, lease, views.held);
   return count;
 }
 
-async function roomOf(options: AssignOptions, project: string, limit: number, active: ActiveCount[]): Promise<Room> {
+/** What the lanes may use. null among them: tasks from before there were lanes, which may want anybody. */
+async function roomOf(options: AssignOptions, project: string, limit: number, lanes: readonly (Lane | null)[]): Promise<Room> {
   const { db, now } = options;
-  const agents = await (options.agents ? options.agents() : listProfiles(db.read));
+  const all = await (options.agents ? options.agents() : listProfiles(db.read));
+  const selectors = lanes.flatMap((lane) => lane?.agent ?? []);
+  const agents = lanes.includes(null) ? all : wantedBy(selectors, all);
+  const busy =
+    agents.length === 0
+      ? new Map<string, number>()
+      : await countByAgent(
+          db.read,
+          agents.map(({ name }) => name),
+        );
   const breakers = await openBreakers(db.read);
-  const busy = new Map<string, number>();
-  const keys = new Map<string, number>();
-  let inProject = 0;
-  for (const row of active) {
-    const count = Number(row.count);
-    if (row.agent !== null) busy.set(row.agent, (busy.get(row.agent) ?? 0) + count);
-    if (row.project !== project) continue;
-    inProject += count;
-    for (const { key } of readLimits(row.limits)) keys.set(key, (keys.get(key) ?? 0) + count);
-  }
   const candidates = new Map(
     agents.map((agent): [string, Candidate] => [
       agent.name,
       { agent, active: busy.get(agent.name) ?? 0, breaker: mayChoose(breakers.get(agentSubject(agent.name)), now()) },
     ]),
   );
+  const keys = new Map<string, number>();
+  let inProject = 0;
+  for (const { limits, count } of await countInProject(db.read, project)) {
+    inProject += Number(count);
+    for (const { key } of readLimits(limits)) keys.set(key, (keys.get(key) ?? 0) + Number(count));
+  }
   return { candidates, keys, project: Math.min(batchSize, limit - inProject) };
 }
 
@@ -142,15 +149,10 @@ interface Placed extends Given<ReadyTask> {
 }
 
 /** A machine for each; what has a clone on one that went away just now waits a little for it. */
-async function placeOnRunners(
-  options: AssignOptions,
-  given: Given<ReadyTask>[],
-  active: ActiveCount[],
-): Promise<{ work: Placed[]; held: Held | null }> {
+async function placeOnRunners(options: AssignOptions, given: Given<ReadyTask>[]): Promise<{ work: Placed[]; held: Held | null }> {
   if (given.length === 0) return { work: [], held: null };
   const { db, connections } = options;
-  const busy = new Map<string, number>();
-  for (const { runner, count } of active) if (runner !== null) busy.set(runner, (busy.get(runner) ?? 0) + Number(count));
+  const busy = await countByRunner(db.read);
   const runners = (await listRunners(db.read)).map((runner): RunnerLoad => ({
     ...runner,
     active: busy.get(runner.id) ?? 0,

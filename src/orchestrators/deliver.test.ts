@@ -65,6 +65,20 @@ onBothStores((rule) => {
     assert.deepEqual([await sessionOf(first), await sessionOf(again)], [null, null]);
   });
 
+  rule("what could not be told because the store was away is told at the next look", async (store) => {
+    const { project, runner, id } = await queueOne(store);
+    await store.assign(project, runner);
+    const sent: ToRunner[] = [];
+    const [options, connection] = [store.assignOptions(runner, []), connectionOf(runner, sent)];
+    const away: Db = { ...store.db, commit: () => Promise.reject(new Error("the store is away")) };
+    await assert.rejects(deliverAttempts({ ...options, db: away }, connection), /is away/);
+    await deliverAttempts(options, connection);
+    assert.deepEqual(
+      assignmentsIn(sent).map((given) => given.task),
+      [id],
+    );
+  });
+
   rule("an answer is told once on each connection, whenever its runner comes", async (store) => {
     const { project, runner, id } = await queueOne(store);
     const [given] = await store.assign(project, runner);

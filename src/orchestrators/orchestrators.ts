@@ -32,6 +32,16 @@ export interface Orchestrators {
 const pollMs = 1_000;
 const renewAfterMs = 5_000;
 
+/** Whether after it there may be something to start, to stop or to move in its project that there was not before. */
+const freesWork = (type: string): boolean =>
+  type === "task.created" ||
+  type === "task.settled" ||
+  type === "task.requeued" ||
+  type === "project.updated" ||
+  type.startsWith("run.") ||
+  type.endsWith(".stop-requested") ||
+  type.startsWith("approval.");
+
 /** What a person did that a runner must hear of. */
 const concernsRunners = (type: string): boolean =>
   type === "task.stop-requested" || type === "run.stop-requested" || type.startsWith("approval.");
@@ -53,7 +63,9 @@ export function startOrchestrators(options: OrchestratorOptions): Orchestrators 
   let dueTimer: NodeJS.Timeout | null = null;
 
   const offWake = bus.onWake(({ streams, events }) => {
-    for (const stream of streams) if (stream !== "instance" && !elsewhere.has(stream)) wake(stream);
+    // Another server's commits come without their events. Of our own most change nothing for what waits.
+    const news = events.length === 0 ? streams : new Set(events.flatMap(({ stream, type }) => (freesWork(type) ? [stream] : [])));
+    for (const stream of news) if (stream !== "instance" && !elsewhere.has(stream)) wake(stream);
     // Our own assignments are told as they are made; another server's come without their events.
     if (events.length === 0 || events.some(({ type }) => concernsRunners(type))) delivering = again(delivering, deliverAll);
   });

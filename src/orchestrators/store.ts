@@ -1,4 +1,4 @@
-import { fence, onlyPostgres, sql, statement, type Plan, type Reader, type Statement } from "../db/plan.ts";
+import { fence, list, onlyPostgres, sql, statement, type Plan, type Reader, type Statement } from "../db/plan.ts";
 import { taskColumns, type TaskRow } from "../tasks/store.ts";
 
 export interface Lease {
@@ -154,19 +154,34 @@ export const listRunsToStop = (read: Reader, project: string): Promise<{ id: str
     select id, case when cancel_requested = 0 then 1 else 0 end as late from runs
      where project = ${project} and finished_at is null and (cancel_requested <> 0 or deadline < tutti_now()) limit 100`);
 
-/** What is at work, over all projects: a few rows, read from one index. */
-export interface ActiveCount {
-  runner: string | null;
-  project: string;
-  agent: string | null;
-  limits: string | null;
+interface Count {
+  of: string | null;
   count: number;
 }
 
-export const countActive = (read: Reader): Promise<ActiveCount[]> =>
-  read.all<ActiveCount>(sql`
-    select runner, project, agent, limits, count(*) as count from tasks where state in ('starting', 'running', 'needs you')
-     group by runner, project, agent, limits`);
+const counted = (rows: Count[]): Map<string, number> =>
+  new Map(rows.flatMap(({ of, count }) => (of === null ? [] : [[of, Number(count)]])));
+
+/** Sessions that these agents have now, over all projects; out of one index, and as few rows as there are names. */
+export const countByAgent = async (read: Reader, names: readonly string[]): Promise<Map<string, number>> =>
+  counted(
+    await read.all<Count>(sql`
+      select agent as of, count(*) as count from tasks
+       where state in ('starting', 'running', 'needs you') and agent in (${list(names)}) group by agent`),
+  );
+
+/** Attempts that each runner has now. */
+export const countByRunner = async (read: Reader): Promise<Map<string, number>> =>
+  counted(
+    await read.all<Count>(sql`
+      select runner as of, count(*) as count from tasks where state in ('starting', 'running', 'needs you') group by runner`),
+  );
+
+/** A project's attempts now, by the limits that they share. */
+export const countInProject = (read: Reader, project: string): Promise<{ limits: string | null; count: number }[]> =>
+  read.all(sql`
+    select limits, count(*) as count from tasks
+     where state in ('starting', 'running', 'needs you') and project = ${project} group by limits`);
 
 /** A machine that takes work. */
 export interface RunnerView {

@@ -52,6 +52,10 @@ export function route(selector: AgentSelector, candidates: Iterable<Candidate>):
   return fit.kind === "wait" ? fit : pick(selector, fit.candidates);
 }
 
+/** The agents that any of these tasks may be given to, whatever state they are in: only of them has anybody to know how busy they are. */
+export const wantedBy = (selectors: readonly AgentSelector[], agents: readonly Agent[]): Agent[] =>
+  agents.filter((agent) => selectors.some((selector) => fits(selector, agent)));
+
 const namesOf = (candidates: readonly Candidate[]): string => {
   const names = candidates.slice(0, 5).map(({ agent }) => agent.name);
   return candidates.length > 5 ? `${names.join(", ")} and ${candidates.length - 5} more` : names.join(", ");

@@ -67,7 +67,7 @@ export const statements: readonly SchemaStatement[] = [
   `create index tasks_seq on tasks (seq)`,
   `create index tasks_claim on tasks (project, lane, priority desc, seq) where ready = 1`,
   // What is at work: limits, load, and what a runner has. Queries name the condition word for word, or SQLite does not see the index.
-  `create index tasks_active on tasks (project, agent, limits, runner, runner_epoch) where state in ('starting', 'running', 'needs you')`,
+  `create index tasks_active on tasks (agent, project, limits, runner, runner_epoch) where state in ('starting', 'running', 'needs you')`,
   {
     sqlite: `create index tasks_live on tasks (project, agent, state) where state in ('queued', 'starting', 'running', 'needs you', 'paused')`,
     postgres: null,
