@@ -9,8 +9,8 @@ import { runFiles } from "./testing/run-files.ts";
 
 /**
  * `npm run mutants`: takes one guard after the other out of a copy of the source and asks that a test turns red. A guard that
- * no test misses is not guarded. `npm run mutants -- lease` takes the mutants whose name or file holds the word, and `--part 1/2`
- * every second one.
+ * no test misses is not guarded. `npm run mutants -- lease` takes the mutants whose name or file holds the word, and `--part 1/4`
+ * every fourth one.
  */
 const root = dirname(import.meta.dirname);
 const atOnce = 2;
@@ -26,7 +26,7 @@ async function main(words: string[]): Promise<number> {
   const at = words.indexOf("--part");
   const [part = 1, of = 1] = at < 0 ? [] : (words[at + 1] ?? "").split("/").map(Number);
   const filters = words.filter((_, index) => at < 0 || (index !== at && index !== at + 1));
-  if (!(part >= 1 && part <= of)) throw new Error("--part wants two numbers: 1/2");
+  if (!(part >= 1 && part <= of)) throw new Error("--part wants two numbers: 1/4");
   const all = readMutants(root);
   const problems = problemsOf(all, root);
   for (const problem of problems) console.error(problem);

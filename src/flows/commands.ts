@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { makeCache } from "../db/cache.ts";
 import { list, mergePlans, sql, statement, type Plan, type Reader } from "../db/plan.ts";
 import { AppError, conflict, invalidInput, notFound } from "../errors.ts";
 import { command, listOf, Page, page, query } from "../registry.ts";
@@ -39,6 +40,9 @@ export const lintFlow = command({
   },
 });
 
+/** The same flow is run many times: reading it costs more than anything else of a run's beginning. What was read is not to be changed. */
+const compiled = makeCache(50, (text: string) => compile(FlowSource.parse(JSON.parse(text))));
+
 export const createRun = command({
   name: "run.create",
   help: "Run a flow in a project.",
@@ -51,7 +55,7 @@ export const createRun = command({
   access: "person",
   mcp: { tool: "create_run", group: "runs" },
   async decide(input, { read, db, now, workspaces }) {
-    const { flow, problems } = compile(input);
+    const { flow, problems } = compiled(JSON.stringify({ source: input.source, file: input.file, files: input.files }));
     if (!flow) {
       throw new AppError("invalid_input", `the flow has ${problems.length} mistake${problems.length === 1 ? "" : "s"}`, {
         why: lintText(problems),

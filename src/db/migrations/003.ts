@@ -64,6 +64,7 @@ export const statements: readonly SchemaStatement[] = [
     `create index tasks_failed on tasks (updated_at) where state = 'failed' and run is null and (cleared_at is null or cleared_at < updated_at)`,
     `create index tasks_ended on tasks (updated_at, state, project, agent) where state in ('done', 'failed', 'cancelled')`,
   ].map((sqlite): SchemaStatement => ({ sqlite, postgres: null })),
+  `create index runs_open on runs (project) where finished_at is null`,
   `create index tasks_seq on tasks (seq)`,
   `create index tasks_claim on tasks (project, lane, priority desc, seq) where ready = 1`,
   // What is at work: limits, load, and what a runner has. Queries name the condition word for word, or SQLite does not see the index.
