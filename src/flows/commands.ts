@@ -160,22 +160,22 @@ export const stopRun = command({
   output: Run,
   access: "person",
   mcp: { tool: "stop_run", group: "runs" },
-  async decide({ id }, { read, now }) {
+  async decide({ id }, { read }) {
     const row = await getRun(read, id);
     if (row.finished_at !== null || row.cancel_requested !== 0) return { plan: null, result: toRun(row) };
-    return { plan: planStopRun(row, "person", now), result: toRun(row) };
+    return { plan: planStopRun(row, "person"), result: toRun(row) };
   },
 });
 
 /** Marks the run and its tasks; the project's orchestrator ends them. */
-export function planStopRun(row: RunRow, why: "person" | "time limit", now: number): Plan {
+export function planStopRun(row: RunRow, why: "person" | "time limit"): Plan {
   return {
     statements: [
       statement(sql`
         update runs set cancel_requested = ${why === "person" ? 1 : 2}, revision = revision + 1
          where id = ${row.id} and revision = ${row.revision} and finished_at is null`),
       statement(
-        sql`update tasks set cancel_requested = 1, cancel_at = ${now}, ready = 0
+        sql`update tasks set cancel_requested = 1, cancel_at = tutti_now(), ready = 0
              where run = ${row.id} and state not in ('done', 'failed', 'cancelled') and cancel_requested <> 1`,
         "any",
       ),

@@ -235,7 +235,7 @@ export async function planFirstMoves(db: Db, run: RunRow, now: number): Promise<
   const flow = graphOf(run);
   const steps = flow.steps.map(({ id }): [string, StepView] => [id, { id, state: "queued", reason: "needs" }]);
   const view = viewFrom(run, Object.fromEntries(steps));
-  return await planMoves(db, run, advance(view), { base: run.base, now });
+  return await planMoves(db, run, await movesOf(db.read, view, null), { base: run.base, now });
 }
 
 /**

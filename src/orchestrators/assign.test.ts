@@ -123,6 +123,19 @@ onBothStores((rule, kind) => {
     assert.deepEqual(await store.assign(one, runner), []);
   });
 
+  rule("orchestrators of two projects that look at the same moment give an agent no more than its limit", async (store) => {
+    const [agent, runner] = [await store.agent({ limit: 1 }), await store.runner()];
+    const projects = [await store.project(), await store.project(), await store.project()];
+    for (const project of projects) await queue(store, project, agent);
+    const leases = await Promise.all(projects.map((project) => store.conduct(project)));
+    const other = await store.otherServer();
+    const sent: ToRunner[] = [];
+    const given = await Promise.all(
+      leases.map((lease, index) => assignReady(store.assignOptions(runner, sent, index === 1 ? other : store.db), lease)),
+    );
+    assert.deepEqual([given.reduce((sum, count) => sum + count, 0), sent.length], [1, 1]);
+  });
+
   rule("the higher priority goes first, then the older", async (store) => {
     const [project, agent, runner] = [await store.project({ limit: 2 }), await store.agent(), await store.runner()];
     const [old, young, high] = [

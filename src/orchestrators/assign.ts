@@ -4,7 +4,7 @@ import { listProfiles } from "../agents/store.ts";
 import { agentSubject, mayChoose } from "../breakers/breaker.ts";
 import { planTrial } from "../breakers/count.ts";
 import { openBreakers } from "../breakers/store.ts";
-import { defineRows, emptyPlan, list, sql, statement, type Db, type Plan } from "../db/plan.ts";
+import { defineRows, emptyPlan, list, onlyPostgres, sql, statement, type Db, type Plan, type Statement } from "../db/plan.ts";
 import { ProjectSettings } from "../projects/project.ts";
 import { wantedBy, type Candidate } from "../router/route.ts";
 import type { Connections } from "../runners/connections.ts";
@@ -352,14 +352,25 @@ const startSteps = defineRows(
      where steps.run = ${v.run} and steps.id = ${v.id} and steps.finished_at is null`,
 );
 
+/** Orchestrators of several projects may give work to one agent: on PostgreSQL one after the other, always in the order of the names. */
+const lockAgent = (name: string): Statement => statement(sql`select 1 from agents where name = ${name} ${onlyPostgres("for update")}`);
+
+/** With these starts the agent has no more sessions than it may, over all projects. */
+const withinLimit = (name: string): Statement =>
+  statement(sql`
+    select 1 from agents a where a.name = ${name}
+       and (select count(*) from tasks t where t.agent = a.name and t.state in ('starting', 'running', 'needs you')) <= a.max_sessions`);
+
 function planStarts(lease: Lease, starts: Start[], now: number): Plan {
   const plan = emptyPlan();
+  const agents = [...new Set(starts.flatMap(({ agent }) => agent?.name ?? []))].toSorted();
   plan.statements.push(
     orchestratorFence(lease),
     // Given to a life of a runner that is over, an attempt would be lost at once.
     ...[...new Map(starts.map(({ runner }) => [runner.id, runner])).values()].map(({ id, epoch }) =>
       runnerLeaseFence({ runner: id, runnerEpoch: epoch }),
     ),
+    ...agents.map(lockAgent),
     startTasks(
       ...starts.map(({ task, attempt, agent, session, runner }) => ({
         id: task.id,
@@ -386,6 +397,7 @@ function planStarts(lease: Lease, starts: Start[], now: number): Plan {
       })),
     ),
   );
+  plan.statements.push(...agents.map(withinLimit));
   const [made, again] = [starts.filter(({ session }) => session.isNew), starts.filter(({ session }) => !session.isNew)];
   if (made.length > 0) {
     plan.statements.push(

@@ -35,7 +35,7 @@ export async function stopWhatMustStop(options: LookOptions, project: string): P
     await transact(db, async () => {
       const run = await getRun(db.read, id);
       if (run.finished_at !== null) return { plan: null, result: null };
-      if (late === 1 && run.cancel_requested === 0) return { plan: planStopRun(run, "time limit", now()), result: null };
+      if (late === 1 && run.cancel_requested === 0) return { plan: planStopRun(run, "time limit"), result: null };
       const plan = await planProgress(db, run, now());
       return { plan: plan.statements.length > 0 ? plan : null, result: null };
     });

@@ -136,7 +136,17 @@ export function startOrchestrators(options: OrchestratorOptions): Orchestrators 
     );
   }
 
+  /** When it cannot be known what was written, what is written late must not count: the next look takes the lease anew, with another epoch. */
   async function conduct(project: string): Promise<void> {
+    try {
+      await conductOnce(project);
+    } catch (error) {
+      leases.delete(project);
+      throw error;
+    }
+  }
+
+  async function conductOnce(project: string): Promise<void> {
     const lease = await holdLease(project);
     if (!lease) return;
     await stopWhatMustStop(options, project);

@@ -292,17 +292,17 @@ export const stopTask = command({
   output: Task,
   access: "person",
   mcp: { tool: "stop_task", group: "tasks" },
-  async decide({ id }, { read, now }) {
+  async decide({ id }, { read }) {
     const row = await getTask(read, id);
     if (isTerminal(row.state) || row.cancel_requested === 1) return { plan: null, result: toTask(row) };
-    return { plan: planStop(row, now), result: toTask(row) };
+    return { plan: planStop(row), result: toTask(row) };
   },
 });
 
-const planStop = (row: TaskRow, now: number): Plan => ({
+const planStop = (row: TaskRow): Plan => ({
   statements: [
     statement(sql`
-      update tasks set cancel_requested = 1, cancel_at = ${now}, ready = 0
+      update tasks set cancel_requested = 1, cancel_at = tutti_now(), ready = 0
        where id = ${row.id} and state not in ('done', 'failed', 'cancelled') and cancel_requested <> 1`),
   ],
   events: [{ stream: row.project, type: "task.stop-requested", task: row.id, run: row.run, session: row.session, data: {} }],
@@ -315,7 +315,7 @@ export const stopAll = command({
   output: z.object({ tasks: z.int(), runs: z.int() }),
   access: "person",
   mcp: { tool: "stop_all_work", group: "admin" },
-  async decide({ project }, { read, now }) {
+  async decide({ project }, { read }) {
     const inProject = project ? sql`and project = ${project}` : sql``;
     const tasks = await read.all<{ id: string; project: string }>(
       sql`select id, project from tasks where state not in ('done', 'failed', 'cancelled') ${inProject}`,
@@ -325,7 +325,7 @@ export const stopAll = command({
     const plan: Plan = {
       statements: [
         statement(
-          sql`update tasks set cancel_requested = 1, cancel_at = ${now}, ready = 0
+          sql`update tasks set cancel_requested = 1, cancel_at = tutti_now(), ready = 0
                where state not in ('done', 'failed', 'cancelled') and cancel_requested <> 1 ${inProject}`,
           "any",
         ),
