@@ -127,12 +127,14 @@ test("what a command reads arrives whole, and one that reads no further is no fa
   }
 });
 
-test("a source that breaks is an error, never a shorter input", async () => {
+test("a source that breaks is an error, never a shorter input, and ends the command", async () => {
+  const signal = AbortSignal.timeout(10_000);
   async function* broken(): AsyncGenerator<Uint8Array> {
     yield Buffer.from("the first half");
     throw new AppError("unreachable", "the store is away");
   }
-  await assert.rejects(stream("wc -c", { stdin: broken() }), { code: "unreachable" });
+  await assert.rejects(stream("wc -c", { stdin: broken(), signal }), { code: "unreachable" });
+  assert.equal(signal.aborted, false, "nobody else had to end it");
 });
 
 test("a program that cannot be begun has the code 127 and says why, whatever it should have read", async () => {
