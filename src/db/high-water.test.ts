@@ -169,6 +169,16 @@ suite("on SQLite", () => {
     },
   );
 
+  test("a change without events is counted in the store too: it opens again", async () => {
+    const home = fresh();
+    for (let life = 0; life < 2; life += 1) {
+      const db = await openDb({ home, databaseUrl: undefined, crashAt: null });
+      await db.commit({ statements: [statement(sql`insert into counters (name, next) values (${`life ${life}`}, 1)`)], events: [] });
+      await db.close();
+    }
+    await (await openDb({ home, databaseUrl: undefined, crashAt: null })).close();
+  });
+
   test("a file that SQLite calls damaged is refused in the same words", async () => {
     const home = fresh();
     await (await openDb({ home, databaseUrl: undefined, crashAt: null })).close();

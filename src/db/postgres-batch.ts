@@ -42,7 +42,7 @@ const mayJoin = ({ statements }: AcceptedPlan): boolean => statements.every(({ w
 /** Fences first, then equal writes as one, then the plans that cannot join, as they came. */
 export function stepsTogether(plans: readonly AcceptedPlan[]): Step[] {
   const fences = new Map<string, Step>();
-  const writes = new Map<string, { rows: SqlValue[][]; columns: number; text: string }>();
+  const writes = new Map<string, { rows: SqlValue[][]; columns: number }>();
   const others: Step[] = [];
   for (const [plan, accepted] of plans.entries()) {
     if (!mayJoin(accepted)) {
@@ -56,12 +56,12 @@ export function stepsTogether(plans: readonly AcceptedPlan[]): Step[] {
         if (!fences.has(key)) fences.set(key, { query: query(text, values), expect, plan: null, statement: -1 });
         continue;
       }
-      const found = writes.get(write.name);
+      const found = writes.get(text);
       if (found) found.rows.push(...rows);
-      else writes.set(write.name, { rows: [...rows], columns: write.columns.length, text });
+      else writes.set(text, { rows: [...rows], columns: write.columns.length });
     }
   }
-  const joined = [...writes.values()].map(({ rows, columns, text }): Step => ({
+  const joined = [...writes].map(([text, { rows, columns }]): Step => ({
     query: query(text, columnsOf(rows, columns)),
     expect: rows.length,
     plan: null,
