@@ -32,7 +32,7 @@ export const listRunnersQuery = query({
   output: z.object({ items: z.array(Runner), next: z.string().nullable() }),
   access: "person",
   cli: { verb: "runner list", columns: ["id", "live", "epoch", "active", "capacity", "draining", "server"] },
-  mcp: { tool: "list_runners", group: "agents" },
+  mcp: { tool: "list_runners", group: "admin" },
   async run(_input, { read }) {
     return { items: await listRunners(read), next: null };
   },
