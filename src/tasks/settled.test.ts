@@ -142,6 +142,23 @@ onBothStores((rule) => {
     },
   );
 
+  rule("of two ends of one attempt that are written together one stands, and so does another task's beside them", async (store) => {
+    const { queue, assign, runner } = await makeBench(store);
+    const [one, other] = [await queue(), await queue()];
+    await assign();
+    const endOf = async (task: string, outcome: AttemptOutcome) => {
+      const fence = { task, attempt: 1, runner: runner.runner, runnerEpoch: runner.epoch };
+      return await planTaskEnd(store.db, await store.task(task), outcome, { fence, leaseHeld: true, now: 1 });
+    };
+    const plans = [await endOf(one, done()), await endOf(one, done({ output: "again" })), await endOf(other, done())];
+    const committed = await Promise.all(plans.map((plan) => store.db.commit(plan)));
+    assert.deepEqual(
+      committed.map(({ kind }) => kind),
+      ["committed", "conflict", "committed"],
+    );
+    assert.deepEqual([(await store.task(one)).state, (await store.task(other)).state], ["done", "done"]);
+  });
+
   rule("an end that was decided before the attempt was over is refused by the task's own row", async (store) => {
     const { queue, assign, end, runner } = await makeBench(store);
     const id = await queue();
