@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Reason, State } from "../tasks/task.ts";
+import { Reason, TaskDetails } from "../tasks/task.ts";
 
 /**
  * The dead letter: tasks that failed for good, of no run (a run's are retried with it). Each keeps its whole history, and none leaves
@@ -15,17 +15,7 @@ export const DeadLetter = z.object({
   failures: z.int().describe("attempts that failed by themselves"),
   crashes: z.int().describe("attempts that died with their runner"),
   failedAt: z.number(),
-  attempts: z.array(
-    z.object({
-      attempt: z.int(),
-      state: State,
-      reason: Reason.nullable(),
-      message: z.string().nullable(),
-      agent: z.string().nullable(),
-      startedAt: z.number(),
-      finishedAt: z.number().nullable(),
-    }),
-  ),
+  attempts: TaskDetails.shape.attempts,
 });
 export type DeadLetter = z.infer<typeof DeadLetter>;
 

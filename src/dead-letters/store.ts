@@ -1,5 +1,5 @@
 import { sql, type Reader, type Sql } from "../db/plan.ts";
-import { findTask, taskColumns, type TaskRow } from "../tasks/store.ts";
+import { findTask, listAttempts, taskColumns, type TaskRow } from "../tasks/store.ts";
 import type { DeadLetter, Filter } from "./dead-letter.ts";
 
 /** Failed, of no run, and not dealt with: the words of the index over them. */
@@ -15,32 +15,10 @@ export const listDead = (read: Reader, filter: Filter, before: number | null, li
     select ${taskColumns} from tasks t join task_details d on d.task = t.id
      where ${dead(filter)} ${before === null ? sql`` : sql`and t.seq < ${before}`} order by t.seq desc limit ${limit}`);
 
-interface AttemptRow {
-  attempt: number;
-  state: DeadLetter["attempts"][number]["state"];
-  reason: DeadLetter["reason"];
-  message: string | null;
-  agent: string | null;
-  started_at: number;
-  finished_at: number | null;
-}
-
 export async function toDeadLetter(read: Reader, row: TaskRow): Promise<DeadLetter> {
-  const attempts = await read.all<AttemptRow>(sql`
-    select attempt, state, reason, message, agent, started_at, finished_at from attempts where task = ${row.id} order by attempt`);
   const { id: task, project, title, agent, reason, message, failures, crashes } = row;
-  return {
-    task,
-    project,
-    title,
-    agent,
-    reason,
-    message,
-    failures,
-    crashes,
-    failedAt: row.finished_at ?? row.updated_at,
-    attempts: attempts.map(({ started_at: startedAt, finished_at: finishedAt, ...attempt }) => ({ ...attempt, startedAt, finishedAt })),
-  };
+  const attempts = (await listAttempts(read, task)).map(({ why: _, ...attempt }) => attempt);
+  return { task, project, title, agent, reason, message, failures, crashes, failedAt: row.finished_at ?? row.updated_at, attempts };
 }
 
 /** Those of the tasks that are dead letters; others are left alone, so that a replay can be asked for twice. */

@@ -110,22 +110,24 @@ interface AttemptRow {
   why: string | null;
 }
 
+/** A task's attempts, the oldest first, and why each agent was chosen. */
+export async function listAttempts(read: Reader, id: string): Promise<(TaskDetails["attempts"][number] & { why: string | null })[]> {
+  const rows = await read.all<AttemptRow>(sql`
+    select attempt, state, reason, message, agent, session, started_at, finished_at, why from attempts where task = ${id} order by attempt`);
+  return rows.map(({ started_at: startedAt, finished_at: finishedAt, ...attempt }) => ({ ...attempt, startedAt, finishedAt }));
+}
+
 /** Everything about one task. Throws AppError not_found. */
 export async function getTaskDetails(read: Reader, id: string): Promise<TaskDetails> {
   const row = await getTask(read, id);
   const { spec, result } = await getTaskSpec(read, id);
-  const attempts = await read.all<AttemptRow>(sql`
-    select attempt, state, reason, message, agent, session, started_at, finished_at, why from attempts where task = ${id} order by attempt`);
+  const attempts = await listAttempts(read, id);
   return {
     ...toTask(row),
     spec,
     why: attempts.at(-1)?.why ?? null,
     result,
-    attempts: attempts.map(({ started_at: startedAt, finished_at: finishedAt, why: _, ...attempt }) => ({
-      ...attempt,
-      startedAt,
-      finishedAt,
-    })),
+    attempts: attempts.map(({ why: _, ...attempt }) => attempt),
   };
 }
 
