@@ -9,14 +9,14 @@ import * as integrity from "./migrations/005.ts";
 import * as runners from "./migrations/006.ts";
 import * as breakers from "./migrations/007.ts";
 
+/** The same text for both databases, or a text for each where they differ (null: nothing to do there). */
+export type SchemaStatement = string | { sqlite: string | null; postgres: string | null };
+
 /**
  * The schema's history. Each migration is one transaction with the row that says so, on both databases, so a crash leaves the old
  * or the new schema and starting again goes on. Within a minor release migrations only add, and servers before and after
  * run side by side: `oldestServer` is the oldest schema version whose servers still understand the result.
  */
-/** The same text for both databases, or a text for each where they differ (null: nothing to do there). */
-export type SchemaStatement = string | { sqlite: string | null; postgres: string | null };
-
 export interface Migration {
   version: number;
   oldestServer: number;

@@ -119,7 +119,10 @@ export const listReady = (read: Reader, project: string, lane: string, limit: nu
      where t.project = ${project} and t.lane = ${lane} and t.ready = 1
      order by t.priority desc, t.seq limit ${limit}`);
 
-/** Tasks of a project that somebody wants to end and no runner has. */
+/**
+ * Tasks of a project that somebody wants to end and no runner has. The states are named twice: the partial index over stops is found by
+ * its own condition, word for word.
+ */
 export const listToStop = async (read: Reader, project: string): Promise<string[]> => {
   const rows = await read.all<{ id: string }>(sql`
     select id from tasks
